@@ -1,0 +1,44 @@
+"""`F`: the ops a model is made of, under the names they have in torch.nn.functional.
+
+    import tinygrad_llm.functional as F
+    F.softmax(scores, dim=-1)
+
+What PyTorch keeps in `torch` itself (exp, sum, matmul, cat …) is in `tinygrad_llm`, and is a method of `Tensor`.
+"""
+
+from .ops.activations import leaky_relu, relu, sigmoid, silu, softplus
+from .ops.attention import qkv_attention, scaled_dot_product_attention
+from .ops.cross_entropy import cross_entropy
+from .ops.dropout import dropout
+from .ops.elementwise import tanh
+from .ops.embedding import embedding
+from .ops.gelu import gelu
+from .ops.layer_norm import layer_norm
+from .ops.linear import linear
+from .ops.losses import binary_cross_entropy_with_logits, kl_div, mse_loss, nll_loss
+from .ops.rms_norm import rms_norm
+from .ops.softmax import log_softmax, softmax
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "embedding",
+    "gelu",
+    "kl_div",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "qkv_attention",
+    "relu",
+    "rms_norm",
+    "scaled_dot_product_attention",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]

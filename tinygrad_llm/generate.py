@@ -1,0 +1,199 @@
+"""Text from a model: one token at a time, each drawn from what the model holds likely.
+
+    logits → / temperature → top-k → top-p → probabilities → a random draw → the next token
+
+- temperature < 1 sharpens the distribution, > 1 flattens it; 0 is greedy: always the likeliest token.
+- top-k keeps the k likeliest tokens (Fan et al. 2018).
+- top-p keeps the likeliest tokens until their probabilities reach p (nucleus sampling, Holtzman et al. 2020).
+
+`generate` uses a KV cache: each step runs one token through the model. `generate_naive` runs all of them again,
+the slow way that is easy to believe, and gives the same tokens.
+
+A model here is anything with `config.max_seq_len`, `config.vocab_size`, `new_cache(batch_size)` and
+`next_token_logits(ids, cache) -> (B, V)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from .autograd import Tensor, no_grad
+
+
+def next_token_probabilities(
+    logits: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> np.ndarray:
+    """What a token is drawn from: logits (B, V) -> probabilities (B, V) in float64.
+
+    >>> next_token_probabilities(np.log([[0.5, 0.3, 0.2]]), top_k=2)
+    array([[0.625, 0.375, 0.   ]])
+    """
+    logits = np.asarray(logits, np.float64)
+    likeliest = logits.argmax(axis=-1)[:, None]
+    if temperature == 0:
+        return (np.arange(logits.shape[-1]) == likeliest).astype(np.float64)
+    scores = (logits - np.take_along_axis(logits, likeliest, axis=-1)) / temperature
+    if top_k is not None and top_k < logits.shape[-1]:
+        kth_largest = np.partition(scores, -top_k, axis=-1)[:, -top_k, None]
+        scores = np.where(scores < kth_largest, -np.inf, scores)
+    probabilities = np.exp(scores)
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    return probabilities if top_p is None or top_p == 1 else _nucleus(probabilities, top_p)
+
+
+def _nucleus(probabilities: np.ndarray, top_p: float) -> np.ndarray:
+    """The fewest tokens whose probabilities sum to at least `top_p`, rescaled to sum to 1."""
+    order = np.argsort(-probabilities, axis=-1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=-1)
+    likelier = np.cumsum(ranked, axis=-1) - ranked  # the sum of all tokens before each
+    kept = np.empty_like(probabilities)
+    np.put_along_axis(kept, order, np.where(likelier < top_p, ranked, 0.0), axis=-1)
+    return kept / kept.sum(axis=-1, keepdims=True)
+
+
+def sample(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw one token (B,) from each row of probabilities (B, V): the first whose cumulative sum passes a random
+    number."""
+    cumulative = np.cumsum(probabilities, axis=-1)
+    drawn = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
+    return (cumulative <= drawn).sum(axis=-1)
+
+
+def window_start(length: int, max_seq_len: int) -> int:
+    """Where the model's view of a text of `length` tokens begins, when not all of it fits.
+
+    The window moves on by half its size at a time. Positions count from its start, so that a move changes every
+    key and the cache must be filled anew; moving by one token would do that for each new token.
+    """
+    if length <= max_seq_len:
+        return 0
+    stride = max(max_seq_len // 2, 1)
+    return -(-(length - max_seq_len) // stride) * stride
+
+
+def generate_tokens(
+    model,
+    ids: np.ndarray | list,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_tokens: Collection[int] = (),
+    rng: np.random.Generator | None = None,
+) -> Iterator[np.ndarray]:
+    """Yield each new token as it is made: an int for a prompt (T,), an array (B,) for prompts (B, T).
+
+    It ends after `max_new_tokens`, or when every prompt's text has come to one of `stop_tokens`, which is yielded
+    too; a text that ends before the others repeats its stop token. `rng=None` gives other tokens every time.
+    Raises ValueError, TypeError or IndexError at once for settings or prompts that make no sense.
+    """
+    prompt = _checked_prompt(model, ids)
+    _check_settings(max_new_tokens, temperature, top_k, top_p)
+    rng = np.random.default_rng() if rng is None else rng
+    steps = _generate(model, prompt, max_new_tokens, (temperature, top_k, top_p), stop_tokens, rng)
+    return steps if np.ndim(ids) == 2 else (int(tokens[0]) for tokens in steps)
+
+
+def _generate(model, ids, max_new_tokens, settings, stop_tokens, rng) -> Iterator[np.ndarray]:
+    max_seq_len = model.config.max_seq_len
+    cache = model.new_cache(len(ids))
+    start = window_start(ids.shape[1], max_seq_len)
+    new = ids[:, start:]
+    stopped = np.zeros(len(ids), bool)
+    for _ in range(max_new_tokens):
+        logits = _logits(model, new, cache)
+        tokens = sample(next_token_probabilities(logits, *settings), rng)
+        tokens = np.where(stopped, ids[:, -1], tokens)
+        stopped |= np.isin(tokens, list(stop_tokens))
+        yield tokens
+        if stopped.all():
+            return
+        ids = np.concatenate([ids, tokens[:, None]], axis=1)
+        new = ids[:, -1:]
+        if window_start(ids.shape[1], max_seq_len) != start:
+            start = window_start(ids.shape[1], max_seq_len)
+            cache.reset()
+            new = ids[:, start:]
+
+
+def generate(model, ids: np.ndarray | list, max_new_tokens: int, **settings) -> np.ndarray:
+    """The prompt and what the model makes of it: (T,) -> (T + n,), or (B, T) -> (B, T + n).
+
+    Settings are those of `generate_tokens`: temperature, top_k, top_p, stop_tokens, rng. n is `max_new_tokens`, or
+    less if every text came to a stop token. Dropout is off whatever mode the model is in.
+    """
+    text = np.array(ids.data if isinstance(ids, Tensor) else ids)
+    for tokens in generate_tokens(model, ids, max_new_tokens, **settings):
+        text = np.concatenate([text, np.expand_dims(tokens, -1)], axis=-1)
+    return text
+
+
+def generate_naive(
+    model,
+    ids: np.ndarray | list,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_tokens: Collection[int] = (),
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """`generate` without a cache: the whole text through the model for each new token. The oracle of the fast one."""
+    text = _checked_prompt(model, ids)
+    _check_settings(max_new_tokens, temperature, top_k, top_p)
+    rng = np.random.default_rng() if rng is None else rng
+    stopped = np.zeros(len(text), bool)
+    for _ in range(max_new_tokens):
+        start = window_start(text.shape[1], model.config.max_seq_len)
+        logits = _logits(model, text[:, start:], cache=None)
+        tokens = sample(next_token_probabilities(logits, temperature, top_k, top_p), rng)
+        tokens = np.where(stopped, text[:, -1], tokens)
+        text = np.concatenate([text, tokens[:, None]], axis=1)
+        stopped |= np.isin(tokens, list(stop_tokens))
+        if stopped.all():
+            break
+    return text if np.ndim(ids) == 2 else text[0]
+
+
+def _logits(model, ids: np.ndarray, cache) -> np.ndarray:
+    """The model in evaluation mode and without a graph, only while it runs: between two tokens the caller may do
+    as they like, train included."""
+    was_training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            return model.next_token_logits(ids, cache).data
+    finally:
+        model.train(was_training)
+
+
+def _checked_prompt(model, ids) -> np.ndarray:
+    """ids as int64 (B, T), all of them known to the model."""
+    try:
+        prompt = np.asarray(ids.data if isinstance(ids, Tensor) else ids)
+    except ValueError:
+        raise ValueError("generate: prompts in a batch must have the same number of tokens.") from None
+    if prompt.ndim not in (1, 2):
+        raise ValueError(f"generate: ids must have shape (T,) or (B, T), got {prompt.shape}.")
+    if prompt.size == 0:
+        raise ValueError("generate: the prompt is empty; give at least one token to start from.")
+    if prompt.dtype.kind not in "iu":
+        raise TypeError(f"generate: ids must be integers, got {prompt.dtype}.")
+    vocab_size = model.config.vocab_size
+    if prompt.min() < 0 or prompt.max() >= vocab_size:
+        wrong = prompt[(prompt < 0) | (prompt >= vocab_size)][0]
+        raise IndexError(f"generate: id {wrong} is outside the model's vocabulary of {vocab_size} tokens.")
+    return prompt.astype(np.int64).reshape(-1, prompt.shape[-1])
+
+
+def _check_settings(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if max_new_tokens < 0:
+        raise ValueError(f"generate: max_new_tokens must be at least 0, not {max_new_tokens}.")
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"generate: temperature must be 0 (greedy) or more, not {temperature}.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"generate: top_k must be at least 1, not {top_k}; leave it out to keep all tokens.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p}.")

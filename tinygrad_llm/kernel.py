@@ -1,0 +1,170 @@
+"""`@kernel`: a plain Python function on arrays that Numba compiles at its first call.
+
+Until then Numba is not even imported. After it the compiled function takes the kernel's name in every module that
+uses it, so nothing stands between an op and its loops, neither in time nor in a debugger:
+
+    with no_jit():            # or set_jit(False), or NUMBA_DISABLE_JIT=1 in the environment
+        F.softmax(x)          # the names are the plain functions again: breakpoints in kernels are hit
+
+Compiled code is kept on disk in a folder named after a hash of the sources it was made from (its own file and
+`ops/fast_math.py`, whose helpers get compiled into it), so an edit always recompiles and never runs stale code.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# What LLVM may assume so that it can vectorise sums. Not that NaN or Inf do not occur: masks are made of -inf.
+FAST_MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
+_FOLDER = Path(__file__).parent
+_lock = threading.RLock()
+_kernels: list[Kernel] = []
+_jit_enabled = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+prange = range  # kernels import this name; in compiled code it is numba.prange
+
+
+class Kernel:
+    """Stands for a kernel until its first call; knows both the plain and the compiled function."""
+
+    def __init__(self, function: Callable, parallel: bool):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.parallel = parallel
+        self.dispatcher = None
+        self._compiling = False
+        _kernels.append(self)
+
+    def __call__(self, *arguments):
+        return (self.compiled() if _jit_enabled else self.function)(*arguments)
+
+    def compiled(self) -> Callable:
+        """Numba's dispatcher for this kernel, put in place of it wherever the package uses its name."""
+        with _lock:
+            if self.dispatcher is None:
+                self._compiling = True
+                self.dispatcher = self._compile()
+                _rebind({id(self): self.dispatcher, id(self.function): self.dispatcher})
+                _bind_prange()
+            return self.dispatcher
+
+    def _compile(self) -> Callable:
+        import numba
+
+        names = self.function.__globals__
+        for name in self.function.__code__.co_names:
+            helper = names.get(name)
+            if isinstance(helper, Kernel) and not helper._compiling:
+                helper.compiled()
+        folder = _cache_folder(self.function)
+        previous = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder or previous)
+        try:
+            return numba.njit(
+                self.function,
+                parallel=self.parallel,
+                cache=folder is not None,
+                fastmath=FAST_MATH,
+                error_model="numpy",
+            )
+        finally:
+            numba.config.CACHE_DIR = previous
+
+
+def kernel(function: Callable | None = None, *, parallel: bool = False):
+    """Mark a function as a kernel: `@kernel` for serial loops, `@kernel(parallel=True)` to use `prange`."""
+    if function is None:
+        return functools.partial(kernel, parallel=parallel)
+    each = Kernel(function, parallel)
+    return each if _jit_enabled else each.function
+
+
+def jit_enabled() -> bool:
+    return _jit_enabled
+
+
+def set_jit(enabled: bool) -> None:
+    """Run kernels compiled (True) or as the plain Python they are written in (False), from now on."""
+    global _jit_enabled
+    with _lock:
+        _jit_enabled = enabled
+        for each in _kernels:
+            stands_for_it = {id(each), id(each.function), id(each.dispatcher)} - {id(None)}
+            _rebind(dict.fromkeys(stands_for_it, (each.dispatcher or each) if enabled else each.function))
+        _bind_prange()
+
+
+@contextmanager
+def no_jit() -> Iterator[None]:
+    """Within this context every kernel is plain Python, to be stepped through."""
+    previous = _jit_enabled
+    set_jit(False)
+    try:
+        yield
+    finally:
+        set_jit(previous)
+
+
+def plain(function: Callable) -> Callable:
+    """The Python function behind a kernel, whatever its name stands for at the moment."""
+    for each in _kernels:
+        if function in (each, each.dispatcher):
+            return each.function
+    return function
+
+
+def cache_is_cold() -> bool:
+    """Whether the first kernels will have to be compiled: nothing was kept on disk for these sources."""
+    folders = {_cache_folder(each.function) for each in _kernels} - {None}
+    return not any(any(folder.rglob("*.nbi")) for folder in folders)
+
+
+def _rebind(replacements: dict[int, Callable]) -> None:
+    """Let each module-level name of the package that stands for a key (an object's id) stand for its value."""
+    package = __name__.partition(".")[0]
+    for module_name, module in list(sys.modules.items()):
+        if module_name.partition(".")[0] == package and module is not None:
+            names = vars(module)
+            for name, value in list(names.items()):
+                if id(value) in replacements:
+                    names[name] = replacements[id(value)]
+
+
+def _bind_prange() -> None:
+    """Numba looks the name up whenever it compiles a kernel for new dtypes; in plain Python it is just range."""
+    for each in _kernels:
+        names = each.function.__globals__
+        if each.dispatcher is not None and "prange" in names:
+            names["prange"] = sys.modules["numba"].prange if _jit_enabled else range
+
+
+def _cache_folder(function: Callable) -> Path | None:
+    """Where compiled code of this function's file is kept, or None where nothing can be written."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        root = Path(os.environ["NUMBA_CACHE_DIR"])
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "tinygrad_llm" / "kernels"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_llm" / "kernels"
+    source = Path(inspect.getfile(function))
+    folder = root / f"{source.stem}-{_source_hash(source)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+@functools.cache
+def _source_hash(source: Path) -> str:
+    digest = hashlib.sha256(source.read_bytes())
+    digest.update((_FOLDER / "ops" / "fast_math.py").read_bytes())
+    return digest.hexdigest()[:12]

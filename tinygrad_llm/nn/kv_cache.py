@@ -1,0 +1,70 @@
+"""`KVCache`: the keys and values of the tokens that were read before, so that each new token costs one token's work.
+
+Without it, generating token n means to run all n tokens through the model again. Keys and values of earlier
+positions never change (attention is causal), so they are kept: 2 · n_layers · C numbers per token.
+The memory is allocated once, for `max_seq_len` tokens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd import Tensor, is_grad_enabled
+
+
+class LayerCache:
+    """One attention layer's keys and values, (B, H, T_max, D) each, of which the first `length` are filled."""
+
+    def __init__(self, batch_size: int, n_heads: int, max_seq_len: int, head_dim: int, dtype=np.float32):
+        self.keys = np.empty((batch_size, n_heads, max_seq_len, head_dim), dtype)
+        self.values = np.empty_like(self.keys)
+        self.length = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store (B, H, T, D) of T new tokens; returns those of all tokens so far, (B, H, length, D).
+
+        Raises ValueError when there is no room or the shape is another model's, and RuntimeError while gradients
+        are recorded: none flow through a cache.
+        """
+        if is_grad_enabled() and (keys.requires_grad or values.requires_grad):
+            raise RuntimeError("KVCache: no gradients flow through a cache; use it under no_grad().")
+        B, H, T_max, D = self.keys.shape
+        T = keys.shape[-2]
+        if keys.shape != (B, H, T, D) or values.shape != keys.shape:
+            raise ValueError(
+                f"KVCache: keys {keys.shape} and values {values.shape} do not fit a cache for (B, H, T, D) = "
+                f"({B}, {H}, up to {T_max}, {D})."
+            )
+        end = self.length + T
+        if end > T_max:
+            raise ValueError(
+                f"KVCache: {T} more tokens do not fit: {self.length} of {T_max} places are filled. "
+                "reset() it and start from a shorter context."
+            )
+        self.keys[:, :, self.length : end] = keys.data
+        self.values[:, :, self.length : end] = values.data
+        self.length = end
+        return Tensor._from_array(self.keys[:, :, :end]), Tensor._from_array(self.values[:, :, :end])
+
+
+class KVCache:
+    """The caches of all layers of a model."""
+
+    def __init__(
+        self, n_layers: int, batch_size: int, n_heads: int, max_seq_len: int, head_dim: int, dtype=np.float32
+    ):
+        self.layers = [LayerCache(batch_size, n_heads, max_seq_len, head_dim, dtype) for _ in range(n_layers)]
+
+    @property
+    def length(self) -> int:
+        """How many tokens every layer has seen: the position of the next one."""
+        return self.layers[-1].length
+
+    def reset(self) -> None:
+        """Forget all tokens; the memory stays."""
+        for layer in self.layers:
+            layer.length = 0
+
+    def __repr__(self) -> str:
+        B, H, T_max, D = self.layers[0].keys.shape
+        return f"KVCache({len(self.layers)} layers, B={B}, H={H}, D={D}, {self.length} of {T_max} tokens)"

@@ -1,0 +1,1 @@
+"""Differentiable ops, one file per family, and the operators and methods that they give `Tensor`."""

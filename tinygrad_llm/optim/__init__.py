@@ -1,0 +1,10 @@
+"""Optimizers, learning-rate schedules and gradient clipping."""
+
+from .adamw import Adam, AdamW
+from .clip import clip_grad_norm_
+from .muon import Muon
+from .optimizer import Optimizer
+from .schedule import cosine, linear, wsd
+from .sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "Muon", "Optimizer", "clip_grad_norm_", "cosine", "linear", "wsd"]

@@ -1,0 +1,162 @@
+"""Hugging Face's `tokenizer.json` for byte-level BPE, and the two files of GPT-2 it grew from.
+
+The file describes a pipeline: normalizer → pre-tokenizer → model → post-processor, and a decoder. Here the
+pre-tokenizer and the decoder are "ByteLevel" (split.py and byte_alphabet.py), the model is "BPE", and the
+others are absent. What this package would not follow exactly is refused: the ids are always Hugging Face's.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .byte_alphabet import from_visible, to_visible
+from .checks import check_text
+
+Parts = tuple[list[bytes], list[tuple[int, int]], dict[str, int]]  # tokens, merges, special tokens
+
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+
+
+def to_json(
+    tokens: Sequence[bytes], merges: Sequence[tuple[int, int]], special_tokens: Mapping[str, int]
+) -> dict[str, Any]:
+    """The content of `tokenizer.json`."""
+    names = [to_visible(token) for token in tokens]
+    for name, token_id in special_tokens.items():
+        names[token_id] = name
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [_added_token(name, token_id) for name, token_id in special_tokens.items()],
+        "normalizer": None,
+        "pre_tokenizer": _BYTE_LEVEL,
+        "post_processor": None,
+        "decoder": _BYTE_LEVEL,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {name: token_id for token_id, name in enumerate(names)},
+            "merges": [f"{names[left]} {names[right]}" for left, right in merges],
+        },
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Parts:
+    """The tokens, merges and special tokens of a `tokenizer.json`.
+
+    Raises ValueError, with what was wrong, where it is broken or asks for more than byte-level BPE does.
+    """
+    _check_pipeline(data)
+    model = _expect(data.get("model"), dict, "model")
+    if model.get("type", "BPE") != "BPE":
+        raise ValueError(
+            f"model.type is {model['type']!r}, but only byte-level BPE is read here: it must be 'BPE'"
+        )
+    options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
+    for option in options:
+        if model.get(option):
+            raise ValueError(
+                f"model.{option} is {model[option]!r}, which is not supported: it must be null or false"
+            )
+    special_tokens = _special_tokens(_expect(data.get("added_tokens") or [], list, "added_tokens"))
+    merges = _expect(model.get("merges"), list, "model.merges")
+    return from_vocab(_expect(model.get("vocab"), dict, "model.vocab"), merges, special_tokens)
+
+
+def from_vocab(vocab: Mapping[str, Any], merges: Sequence[Any], special_tokens: Mapping[str, Any]) -> Parts:
+    """The same from the vocabulary, the merges (`"a b"` or `["a", "b"]`) and the special tokens."""
+    for name, token_id in special_tokens.items():
+        if vocab.get(name, token_id) != token_id:
+            raise ValueError(
+                f"the special token {name!r} has the id {token_id}, but {vocab[name]} in the vocabulary"
+            )
+    tokens: dict[int, bytes] = {}
+    for name, token_id in {**vocab, **special_tokens}.items():
+        if type(token_id) is not int:
+            raise ValueError(f"the id of the token {name!r} must be an integer, got {token_id!r}")
+        if token_id in tokens:
+            raise ValueError(f"the token {name!r} has the id {token_id}, which another token has too")
+        tokens[token_id] = name.encode("utf-8") if name in special_tokens else from_visible(name)
+    gap = next((token_id for token_id in range(len(tokens)) if token_id not in tokens), None)
+    if gap is not None:
+        raise ValueError(
+            f"the ids of {len(tokens):,} tokens must be 0 to {len(tokens) - 1:,}, but {gap} is missing"
+        )
+    pairs = [_merge(merge, vocab) for merge in merges]
+    return [tokens[token_id] for token_id in range(len(tokens))], pairs, dict(special_tokens)
+
+
+def read_merges(path: str | os.PathLike) -> list[str]:
+    """The merges of a `merges.txt`: one a line, the best first, after a line with the version."""
+    try:
+        lines = Path(path).read_bytes().decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8, so no merges file ({error}): get the file again") from None
+    return [line for line in lines if line and not line.startswith("#version")]
+
+
+def _check_pipeline(data: Mapping[str, Any]) -> None:
+    """Raise ValueError where a step of the pipeline does anything but byte-level BPE."""
+    if data.get("normalizer") is not None:
+        raise ValueError(
+            "it has a normalizer, which would change the text: only files without one are read here"
+        )
+    for step in ("pre_tokenizer", "decoder", "post_processor"):
+        options = data.get(step)
+        if options is None and step != "pre_tokenizer":
+            continue
+        kind = options.get("type") if isinstance(options, dict) else options
+        if kind != "ByteLevel":
+            raise ValueError(
+                f"its {step} must be 'ByteLevel' as in GPT-2, got {kind!r}, which is not supported"
+            )
+    pre_tokenizer = data["pre_tokenizer"]
+    if pre_tokenizer.get("add_prefix_space", True) or not pre_tokenizer.get("use_regex", True):
+        raise ValueError("its pre_tokenizer must have add_prefix_space false and use_regex true, as GPT-2's")
+
+
+def _special_tokens(added_tokens: Sequence[Any]) -> dict[str, Any]:
+    special_tokens = {}
+    for added in added_tokens:
+        added = _expect(added, dict, "an added token")
+        name = _expect(added.get("content"), str, "the content of an added token")
+        check_text(name)
+        if name in special_tokens:
+            raise ValueError(f"the added token {name!r} comes twice")
+        if any(added.get(option) for option in ("single_word", "lstrip", "rstrip")):
+            raise ValueError(
+                f"the added token {name!r} has single_word, lstrip or rstrip, which is not supported"
+            )
+        if not added.get("special"):
+            raise ValueError(f"the added token {name!r} is not special, which is not supported")
+        special_tokens[name] = added.get("id")
+    return special_tokens
+
+
+def _added_token(name: str, token_id: int) -> dict[str, Any]:
+    options = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return {"id": token_id, "content": name, **options}
+
+
+def _merge(merge: Any, vocab: Mapping[str, int]) -> tuple[int, int]:
+    parts = merge.split(" ") if isinstance(merge, str) else merge
+    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+        raise ValueError(f"a merge must be 'a b' or ['a', 'b'], got {merge!r}")
+    for part in parts:
+        if part not in vocab:
+            raise ValueError(f"the merge {merge!r} names {part!r}, which is not in the vocabulary")
+    return vocab[parts[0]], vocab[parts[1]]
+
+
+def _expect(value: Any, kind: type, name: str) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
+    return value
