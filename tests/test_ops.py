@@ -18,13 +18,12 @@ from tinygrad_llm.autograd.graph import topological_order
 from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.testing import dot_product_check, gradcheck
 
+FLOATS = ("float64", "float32")
 GOLDEN = Path(__file__).parent / "golden"
 FAMILIES = cases_by_family()
 CASES = [case for cases in FAMILIES.values() for case in cases]
 WITH_KERNELS = [case for case in CASES if case.kernels]
-GOLDEN_CASES = [
-    (family, case) for family, cases in FAMILIES.items() for case in cases if case.torch is not None
-]
+GOLDEN_CASES = [(family, case) for family, cases in FAMILIES.items() for case in cases if case.torch is not None]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -184,23 +183,21 @@ def test_one_tensor_used_twice_gets_the_sum(case):
         tensors = leaves(arrays)
         tensors[second] = tensors[first]
         case.call(*tensors).backward(upstream_gradient(out.shape))
-        assert_close(
-            tensors[first].grad.data, gradients[first] + gradients[second], 1e-12, f"{first}, {second}"
-        )
+        assert_close(tensors[first].grad.data, gradients[first] + gradients[second], 1e-12, f"{first}, {second}")
 
 
 @for_each(WITH_KERNELS)
 @given(data=st.data())
 @settings(max_examples=5)
 def test_compiled_kernels_equal_plain_python(case, data):
-    for arrays in (example_inputs(case), data.draw(case.inputs, label="inputs")):
-        for dtype, rtol in (("float64", 1e-12), ("float32", 1e-5)):
-            arrays = [x.astype(dtype) for x in arrays]
-            compiled = run(case, arrays)
-            with no_jit():
-                plain = run(case, arrays)
-            assert compiled[0].dtype == plain[0].dtype
-            assert_same_run(compiled, plain, rtol)
+    drawn = data.draw(case.inputs, label="inputs")
+    all_inputs = [[x.astype(dtype) for x in arrays] for arrays in (example_inputs(case), drawn) for dtype in FLOATS]
+    compiled = [run(case, arrays) for arrays in all_inputs]
+    with no_jit():
+        plain = [run(case, arrays) for arrays in all_inputs]
+    for ours, expected in zip(compiled, plain, strict=True):
+        assert ours[0].dtype == expected[0].dtype
+        assert_same_run(ours, expected, 1e-12 if ours[0].dtype == np.float64 else 1e-5)
 
 
 @for_each(WITH_KERNELS)
@@ -223,14 +220,10 @@ def test_golden_values_of_pytorch(family, case):
     path = GOLDEN / f"ops_{family}.npz"
     assert path.exists(), f"{path.name} is missing: {run_script}"
     with np.load(path, allow_pickle=False) as file:
-        golden = {
-            key.removeprefix(case.name): file[key] for key in file.files if key.startswith(f"{case.name}/")
-        }
+        golden = {key.removeprefix(case.name): file[key] for key in file.files if key.startswith(f"{case.name}/")}
     shapes = [x.shape for x in example_inputs(case)]
     for dtype, rtol in (("float64", 1e-10), ("float32", 2e-5)):
         inputs = [golden.get(f"/{dtype}/input{number}") for number in range(len(shapes))]
-        assert [None if x is None else x.shape for x in inputs] == shapes, (
-            f"not the case's example: {run_script}"
-        )
+        assert [None if x is None else x.shape for x in inputs] == shapes, f"not the case's example: {run_script}"
         gradients = [golden[f"/{dtype}/grad{number}"] for number in range(len(shapes))]
         assert_same_run(run(case, inputs), (golden[f"/{dtype}/out"], gradients), rtol)

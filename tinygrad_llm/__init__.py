@@ -1,4 +1,4 @@
-"""tinygrad_llm: an educational LLM framework from scratch. NumPy autograd, Numba kernels, hand-built Transformers.
+"""An educational LLM framework from scratch: NumPy autograd, Numba kernels, hand-built Transformers.
 
     import tinygrad_llm as tg
     import tinygrad_llm.functional as F
@@ -10,10 +10,9 @@
 The names are PyTorch's: `tg.exp` is what `torch.exp` is, `tg.nn` holds the layers, `tg.optim` the optimizers.
 """
 
-# The assignments in `operators` give Tensor its + - * / @ [] and its methods; so they come with any import.
 from .autograd import Tensor, detect_anomaly, enable_grad, is_grad_enabled, no_grad, tensor
 from .kernel import no_jit, set_jit
-from .ops import operators as _operators
+from .ops import operators as _operators  # noqa: F401  (gives Tensor its operators)
 from .ops.activations import relu, sigmoid
 from .ops.arithmetic import add, div, mul, neg, pow, sub
 from .ops.combine import cat, chunk, narrow, split, stack, unbind
@@ -37,6 +36,7 @@ from .ops.elementwise import abs, cos, exp, log, log1p, reciprocal, rsqrt, sin, 
 from .ops.extrema import all, amax, amin, any, argmax, argmin, max, min
 from .ops.gelu import erf
 from .ops.indexing import gather, index_select
+from .ops.logical import logical_and, logical_not, logical_or
 from .ops.masking import masked_fill, tril, triu, where
 from .ops.matmul import bmm, matmul, matmul_backend, outer, set_matmul
 from .ops.rearrange import flip, roll
@@ -91,6 +91,9 @@ __all__ = [
     "log",
     "log1p",
     "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
     "logsumexp",
     "lt",
     "masked_fill",

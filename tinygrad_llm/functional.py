@@ -3,7 +3,7 @@
     import tinygrad_llm.functional as F
     F.softmax(scores, dim=-1)
 
-What PyTorch keeps in `torch` itself (exp, sum, matmul, cat …) is in `tinygrad_llm`, and is a method of `Tensor`.
+What PyTorch keeps in `torch` itself (exp, sum, matmul, cat …) is in `tinygrad_llm`, and a method of `Tensor`.
 """
 
 from .ops.activations import leaky_relu, relu, sigmoid, silu, softplus
@@ -15,6 +15,7 @@ from .ops.embedding import embedding
 from .ops.gelu import gelu
 from .ops.layer_norm import layer_norm
 from .ops.linear import linear
+from .ops.linear_cross_entropy import linear_cross_entropy
 from .ops.losses import binary_cross_entropy_with_logits, kl_div, mse_loss, nll_loss
 from .ops.rms_norm import rms_norm
 from .ops.softmax import log_softmax, softmax
@@ -29,6 +30,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "linear_cross_entropy",
     "log_softmax",
     "mse_loss",
     "nll_loss",

@@ -124,8 +124,9 @@ def generate(model, ids: np.ndarray | list, max_new_tokens: int, **settings) -> 
     Settings are those of `generate_tokens`: temperature, top_k, top_p, stop_tokens, rng. n is `max_new_tokens`, or
     less if every text came to a stop token. Dropout is off whatever mode the model is in.
     """
+    steps = generate_tokens(model, ids, max_new_tokens, **settings)
     text = np.array(ids.data if isinstance(ids, Tensor) else ids)
-    for tokens in generate_tokens(model, ids, max_new_tokens, **settings):
+    for tokens in steps:
         text = np.concatenate([text, np.expand_dims(tokens, -1)], axis=-1)
     return text
 

@@ -1,13 +1,13 @@
 """`@kernel`: a plain Python function on arrays that Numba compiles at its first call.
 
-Until then Numba is not even imported. After it the compiled function takes the kernel's name in every module that
-uses it, so nothing stands between an op and its loops, neither in time nor in a debugger:
+Until then Numba is not even imported. After it the compiled function takes the kernel's name in every module
+that uses it, so nothing stands between an op and its loops, neither in time nor in a debugger:
 
     with no_jit():            # or set_jit(False), or NUMBA_DISABLE_JIT=1 in the environment
         F.softmax(x)          # the names are the plain functions again: breakpoints in kernels are hit
 
 Compiled code is kept on disk in a folder named after a hash of the sources it was made from (its own file and
-`ops/fast_math.py`, whose helpers get compiled into it), so an edit always recompiles and never runs stale code.
+`ops/fast_math.py`, whose helpers get compiled into it), so that an edit recompiles and stale code never runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# What LLVM may assume so that it can vectorise sums. Not that NaN or Inf do not occur: masks are made of -inf.
+# What LLVM may assume so that it can vectorise sums. NaN and Inf may occur: masks are made of -inf.
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
 _FOLDER = Path(__file__).parent
 _lock = threading.RLock()
@@ -96,9 +96,11 @@ def set_jit(enabled: bool) -> None:
     global _jit_enabled
     with _lock:
         _jit_enabled = enabled
+        replacements = {}
         for each in _kernels:
-            stands_for_it = {id(each), id(each.function), id(each.dispatcher)} - {id(None)}
-            _rebind(dict.fromkeys(stands_for_it, (each.dispatcher or each) if enabled else each.function))
+            stand_for_it = {id(each), id(each.function), id(each.dispatcher)} - {id(None)}
+            replacements |= dict.fromkeys(stand_for_it, (each.dispatcher or each) if enabled else each.function)
+        _rebind(replacements)
         _bind_prange()
 
 
@@ -128,7 +130,7 @@ def cache_is_cold() -> bool:
 
 
 def _rebind(replacements: dict[int, Callable]) -> None:
-    """Let each module-level name of the package that stands for a key (an object's id) stand for its value."""
+    """Let a module-level name of the package that stands for a key (an object's id) stand for its value."""
     package = __name__.partition(".")[0]
     for module_name, module in list(sys.modules.items()):
         if module_name.partition(".")[0] == package and module is not None:
@@ -139,23 +141,26 @@ def _rebind(replacements: dict[int, Callable]) -> None:
 
 
 def _bind_prange() -> None:
-    """Numba looks the name up whenever it compiles a kernel for new dtypes; in plain Python it is just range."""
+    """Numba looks the name up whenever it compiles for new dtypes; in plain Python prange is just range."""
     for each in _kernels:
         names = each.function.__globals__
         if each.dispatcher is not None and "prange" in names:
             names["prange"] = sys.modules["numba"].prange if _jit_enabled else range
 
 
+def cache_root() -> Path:
+    """The folder below which compiled kernels are kept on disk."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(os.environ["NUMBA_CACHE_DIR"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "tinygrad_llm" / "kernels"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_llm" / "kernels"
+
+
 def _cache_folder(function: Callable) -> Path | None:
     """Where compiled code of this function's file is kept, or None where nothing can be written."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        root = Path(os.environ["NUMBA_CACHE_DIR"])
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "tinygrad_llm" / "kernels"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_llm" / "kernels"
     source = Path(inspect.getfile(function))
-    folder = root / f"{source.stem}-{_source_hash(source)}"
+    folder = cache_root() / f"{source.stem}-{_source_hash(source)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -86,26 +86,33 @@ CASES = [
     ),
     OpCase(
         "index-integer-beside-array", Index,
-        lambda x: getitem(x, (0, slice(None), repeated(x.shape[2]))), lambda x: x[0][:, repeated(x.shape[2])],
-        one(NOT_EMPTY_3D), example(2, 3, 4), lambda torch, x: x[0, :, torch.tensor(repeated(4))], kernels=True,
+        lambda x: getitem(x, (0, slice(None), repeated(x.shape[2]))),
+        lambda x: x[0][:, repeated(x.shape[2])],
+        one(NOT_EMPTY_3D), example(2, 3, 4),
+        lambda torch, x: x[0, :, torch.tensor(repeated(4))], kernels=True,
     ),
     indexed("rows", lambda shape: (repeated(shape[0]),), AT_LEAST_1D, (3, 4)),
     indexed("elements", lambda shape: (repeated(shape[0]), repeated(shape[1])[:, None]), EXACTLY_2D, (3, 4)),
     indexed("last-dim", lambda shape: (..., repeated(shape[-1])[:, None]), AT_LEAST_1D, (3, 4)),
     indexed(
         "adjacent-arrays",
-        lambda shape: (slice(None), repeated(shape[1])[:, None], repeated(shape[2], 3)), EXACTLY_3D, (2, 3, 4),
+        lambda shape: (slice(None), repeated(shape[1])[:, None], repeated(shape[2], 3)),
+        EXACTLY_3D, (2, 3, 4),
     ),
     indexed(
         "arrays-apart",
-        lambda shape: (repeated(shape[0]), slice(1, None), repeated(shape[2])[:, None]), EXACTLY_3D, (2, 3, 4),
+        lambda shape: (repeated(shape[0]), slice(1, None), repeated(shape[2])[:, None]),
+        EXACTLY_3D, (2, 3, 4),
     ),
     indexed(
         "none-between-arrays",
         lambda shape: (repeated(shape[0]), None, repeated(shape[1])[:, None]), EXACTLY_3D, (2, 3, 4),
     ),
     indexed("mask", lambda shape: (chequered(shape),), AT_LEAST_1D, (3, 4)),
-    indexed("mask-of-rows", lambda shape: (chequered(shape[:1]), ..., slice(None, None, 2)), AT_LEAST_2D, (3, 4)),
+    indexed(
+        "mask-of-rows",
+        lambda shape: (chequered(shape[:1]), ..., slice(None, None, 2)), AT_LEAST_2D, (3, 4),
+    ),
     indexed("mask-of-last-dims", lambda shape: (slice(None), chequered(shape[1:])), EXACTLY_3D, (2, 3, 4)),
     indexed("mask-and-ids", mask_and_ids, NOT_EMPTY_3D, (3, 2, 4)),
     OpCase(

@@ -1,4 +1,4 @@
-"""Cases for reshape, permute, expand, clone, repeat, flip, roll, cat, stack, and the slices split and its kin make."""
+"""Cases for reshape, permute, expand, clone, repeat, flip, roll, cat, stack, split and their kin."""
 
 import numpy as np
 from hypothesis import strategies as st

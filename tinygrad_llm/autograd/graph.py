@@ -2,8 +2,9 @@
 
 A `Node` is made by `Function.record` for each result that needs a gradient. It knows its `Function`, what the
 forward pass saved, and where its gradients go: to the node of an intermediate input, or to a leaf tensor.
-Nodes are numbered as they are made, so a node's inputs always have smaller numbers than the node itself. Walking
-the nodes by falling number is therefore a topological order: without recursion, and the same in every run.
+Nodes are numbered as they are made, so a node's inputs always have smaller numbers than the node itself.
+Walking the nodes by falling number is therefore a topological order: without recursion, and the same in every
+run.
 """
 
 from __future__ import annotations
@@ -66,9 +67,7 @@ class Node:
 
     __slots__ = ("dtype", "edges", "function", "line", "number", "retained_by", "saved", "shape", "versions")
 
-    def __init__(
-        self, function, saved: tuple, edges: tuple, out: np.ndarray, versions: tuple, line: str | None
-    ):
+    def __init__(self, function, saved: tuple, edges: tuple, out: np.ndarray, versions: tuple, line):
         self.number = next(_numbers)
         self.function = function
         self.saved = saved
@@ -100,9 +99,7 @@ class Node:
             got = type(gradients).__name__
             raise RuntimeError(f"{name}.backward must return a tuple, one gradient per input, not {got}.")
         if len(gradients) != len(self.edges):
-            raise RuntimeError(
-                f"{name}.backward returned {len(gradients)} gradients for {len(self.edges)} inputs."
-            )
+            raise RuntimeError(f"{name}.backward returned {len(gradients)} gradients for {len(self.edges)} inputs.")
         for gradient, edge in zip(gradients, self.edges, strict=True):
             if edge is not None and getattr(gradient, "shape", None) != edge.shape:
                 got = f"shape {gradient.shape}" if hasattr(gradient, "shape") else repr(gradient)

@@ -37,18 +37,12 @@ class GPTConfig:
     """The shape of the model; the defaults are GPT-2 small. Raises ValueError for impossible values."""
 
     vocab_size: int = 50257  # V: how many different tokens there are
-    max_seq_len: int = (
-        1024  # T: how many tokens the model can see at once; one learned vector for each position
-    )
+    max_seq_len: int = 1024  # T: how many tokens the model can see at once; one learned vector for each position
     n_layers: int = 12  # blocks on top of each other
     n_heads: int = 12  # attention heads per block; must divide d_model
-    d_model: int = (
-        768  # C: numbers per token between the blocks; the feed-forward layers have 4 times as many
-    )
+    d_model: int = 768  # C: numbers per token between the blocks; the feed-forward layers have 4 times as many
     dropout: float = 0.1  # part of the values zeroed in training; 0 where the data are plenty
-    bias: bool = (
-        True  # biases in linear layers and norms, as in GPT-2; without is a little smaller and faster
-    )
+    bias: bool = True  # biases in linear layers and norms, as in GPT-2; without is a little smaller and faster
     layer_norm_eps: float = 1e-5  # keeps the norms from dividing by zero
 
     def __post_init__(self):
@@ -57,6 +51,8 @@ class GPTConfig:
         )
         require_heads("GPTConfig", self.d_model, self.n_heads)
         require_probability("GPTConfig", self.dropout)
+        if not self.layer_norm_eps > 0:
+            raise ValueError(f"GPTConfig: layer_norm_eps must be above 0, not {self.layer_norm_eps!r}.")
 
 
 class GPT(Module):
@@ -109,16 +105,13 @@ class GPT(Module):
 
     def hidden(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """The vectors (B, T, C) from which `forward` makes scores."""
+        ids = ids if isinstance(ids, Tensor) else np.asarray(ids)
         if ids.ndim != 2:
-            raise ValueError(
-                f"GPT: ids must have shape (B, T), got {ids.shape}; add a dim for a batch of one."
-            )
+            raise ValueError(f"GPT: ids must have shape (B, T), got {ids.shape}; add a dim for a batch of one.")
         start = 0 if cache is None else cache.length
         end = start + ids.shape[1]
         if end > self.config.max_seq_len:
-            raise ValueError(
-                f"GPT: {end} tokens are more than max_seq_len = {self.config.max_seq_len}; shorten them."
-            )
+            raise ValueError(f"GPT: {end} tokens are more than max_seq_len = {self.config.max_seq_len}; shorten them.")
         positions = self.position_embedding(np.arange(start, end))  # (T, C)
         x = self.dropout(self.token_embedding(ids) + positions)  # (B, T, C)
         for i, block in enumerate(self.blocks):

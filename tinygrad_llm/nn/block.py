@@ -17,9 +17,7 @@ from .module import Module
 class PreNormBlock(Module):
     """(B, T, C) -> (B, T, C)."""
 
-    def __init__(
-        self, norm1: Module, attention: Module, norm2: Module, feed_forward: Module, dropout: Module
-    ):
+    def __init__(self, norm1: Module, attention: Module, norm2: Module, feed_forward: Module, dropout: Module):
         self.norm1 = norm1
         self.attention = attention
         self.norm2 = norm2
@@ -34,9 +32,7 @@ class PreNormBlock(Module):
 class PostNormBlock(Module):
     """(B, T, C) -> (B, T, C)."""
 
-    def __init__(
-        self, attention: Module, norm1: Module, feed_forward: Module, norm2: Module, dropout: Module
-    ):
+    def __init__(self, attention: Module, norm1: Module, feed_forward: Module, norm2: Module, dropout: Module):
         self.attention = attention
         self.norm1 = norm1
         self.feed_forward = feed_forward

@@ -21,7 +21,7 @@ class Dropout(Module):
         self.rng = init.generator(rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training, self.rng) if self.training and self.p else x
+        return F.dropout(x, self.p, self.training, self.rng)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

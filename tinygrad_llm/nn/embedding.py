@@ -26,9 +26,7 @@ class Embedding(Module):
     ):
         init.require_positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise IndexError(
-                f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} embeddings."
-            )
+            raise IndexError(f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} embeddings.")
         self.weight = init.normal((num_embeddings, embedding_dim), 1.0, init.generator(rng))
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         if self.padding_idx is not None:

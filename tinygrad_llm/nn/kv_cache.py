@@ -50,9 +50,7 @@ class LayerCache:
 class KVCache:
     """The caches of all layers of a model."""
 
-    def __init__(
-        self, n_layers: int, batch_size: int, n_heads: int, max_seq_len: int, head_dim: int, dtype=np.float32
-    ):
+    def __init__(self, n_layers: int, batch_size: int, n_heads: int, max_seq_len: int, head_dim: int, dtype=np.float32):
         self.layers = [LayerCache(batch_size, n_heads, max_seq_len, head_dim, dtype) for _ in range(n_layers)]
 
     @property

@@ -16,9 +16,7 @@ class Linear(Module):
     Both start as U(−1/√in, 1/√in), as in PyTorch.
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, rng: np.random.Generator | None = None
-    ):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, rng: np.random.Generator | None = None):
         init.require_positive("Linear", in_features=in_features, out_features=out_features)
         rng = init.generator(rng)
         self.weight = init.kaiming_uniform((out_features, in_features), in_features, rng)

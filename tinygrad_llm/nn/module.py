@@ -172,9 +172,7 @@ class Module:
             problems += [("missing", missing), ("unexpected", unexpected)]
         found = [f"{what}: {', '.join(names)}" for what, names in problems if names]
         if found:
-            raise ValueError(
-                f"load_state_dict: the state does not fit {type(self).__name__}; {'; '.join(found)}."
-            )
+            raise ValueError(f"load_state_dict: the state does not fit {type(self).__name__}; {'; '.join(found)}.")
         for name, parameter in own.items():
             if name in arrays:
                 parameter.data[...] = arrays[name]

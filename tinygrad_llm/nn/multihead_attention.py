@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import Tensor
+from ..ops.common import as_tensor, cast
 from . import init
 from .attention import require_heads
 from .dropout import require_probability
@@ -67,14 +68,14 @@ class MultiheadAttention(Module):
         self._check_inputs(query, key, value)
         query, key, value = (self._batch_first(x, batched) for x in (query, key, value))  # (N, L or S, E)
         q, k, v = (self._split_heads(x) for x in self._project(query, key, value))  # (N, H, L or S, D)
-        mask = combine_masks(key_padding_mask, attn_mask, is_causal, q.shape, k.shape[-2], q.dtype)
+        mask = combine_masks(key_padding_mask, attn_mask, q.shape, k.shape[-2], q.dtype)
         if need_weights:
-            mixed, weights = self._attend_with_weights(q, k, v, mask)
+            mixed, weights = self._attend_with_weights(q, k, v, mask, is_causal)
             weights = weights.mean(1) if average_attn_weights else weights
             weights = weights if batched else weights[0]
         else:
             dropout_p = self.dropout if self.training else 0.0
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout_p, rng=self.rng)
+            mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal, rng=self.rng)
             weights = None
         N, L, E = query.shape
         out = self.out_proj(mixed.transpose(1, 2).reshape(N, L, E))
@@ -87,14 +88,10 @@ class MultiheadAttention(Module):
         if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:
             raise ValueError(f"MultiheadAttention: expected three inputs of 2 or 3 dims, got {shapes}.")
         if any(x.shape[-1] != self.embed_dim for x in (query, key, value)):
-            raise ValueError(
-                f"MultiheadAttention: the last dim must be embed_dim = {self.embed_dim}, got {shapes}."
-            )
+            raise ValueError(f"MultiheadAttention: the last dim must be embed_dim = {self.embed_dim}, got {shapes}.")
         batch_dim = 0 if self.batch_first else 1
         if key.shape != value.shape or (query.ndim == 3 and query.shape[batch_dim] != key.shape[batch_dim]):
-            raise ValueError(
-                f"MultiheadAttention: key and value must agree, and all in the batch size, got {shapes}."
-            )
+            raise ValueError(f"MultiheadAttention: key and value must agree, and all in the batch size, got {shapes}.")
 
     def _batch_first(self, x: Tensor, batched: bool) -> Tensor:
         if not batched:
@@ -115,49 +112,44 @@ class MultiheadAttention(Module):
         N, L, E = x.shape
         return x.reshape(N, L, self.num_heads, E // self.num_heads).transpose(1, 2)  # (N, H, L, D)
 
-    def _attend_with_weights(self, q: Tensor, k: Tensor, v: Tensor, mask) -> tuple[Tensor, Tensor]:
+    def _attend_with_weights(self, q: Tensor, k: Tensor, v: Tensor, mask, is_causal: bool) -> tuple[Tensor, Tensor]:
         """softmax(q kᵀ / √D + mask) v, step by step, for the weights are wanted."""
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # (N, H, L, S)
         if mask is not None:
             scores = scores + mask
+        if is_causal:
+            scores = scores.masked_fill(~np.tri(*scores.shape[-2:], dtype=bool), -math.inf)
         weights = F.softmax(scores, dim=-1)
-        weights = F.dropout(weights, self.dropout, self.training and self.dropout > 0, self.rng)
+        weights = F.dropout(weights, self.dropout, self.training, self.rng)
         return weights @ v, weights
 
     def extra_repr(self) -> str:
         return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}"
 
 
-def combine_masks(
-    key_padding_mask, attn_mask, is_causal: bool, q_shape: tuple, S: int, dtype
-) -> Tensor | None:
+def combine_masks(key_padding_mask, attn_mask, q_shape: tuple, S: int, dtype) -> Tensor | None:
     """One mask to add to the scores (N, H, L, S), of a shape that broadcasts to theirs; None if all may look."""
     N, H, L, _ = q_shape
-    masks = []
+    mask = None
+    if attn_mask is not None:
+        mask = additive(attn_mask, dtype)
+        if mask.shape not in ((L, S), (N * H, L, S)):
+            raise ValueError(f"attn_mask has shape {mask.shape}, expected (L, S) = {(L, S)} or {(N * H, L, S)}.")
+        mask = mask.reshape(-1, H if mask.ndim == 3 else 1, L, S)
     if key_padding_mask is not None:
-        padding = _additive(key_padding_mask, dtype)
+        padding = additive(key_padding_mask, dtype)
         if padding.shape not in ((N, S), (S,)):
             raise ValueError(f"key_padding_mask has shape {padding.shape}, expected (N, S) = {(N, S)}.")
-        masks.append(padding.reshape(-1, 1, 1, S))
-    if attn_mask is not None:
-        mask = _additive(attn_mask, dtype)
-        if mask.shape not in ((L, S), (N * H, L, S)):
-            raise ValueError(
-                f"attn_mask has shape {mask.shape}, expected (L, S) = {(L, S)} or {(N * H, L, S)}."
-            )
-        masks.append(mask.reshape(-1, H if mask.ndim == 3 else 1, L, S))
-    if is_causal:
-        masks.append(_additive(~np.tri(L, S, dtype=bool), dtype))
-    return sum(masks[1:], masks[0]) if masks else None
+        padding = padding.reshape(-1, 1, 1, S)
+        mask = padding if mask is None else mask + padding
+    return mask
 
 
-def _additive(mask, dtype) -> Tensor:
+def additive(mask: Tensor | np.ndarray, dtype: np.dtype) -> Tensor:
     """−inf where a boolean mask forbids to look, 0 elsewhere. A float mask stays, with its gradient."""
-    mask = mask if isinstance(mask, Tensor) else Tensor(mask)
+    mask = as_tensor("MultiheadAttention", mask)
     if mask.dtype.kind == "b":
         return Tensor(np.where(mask.data, -np.inf, 0.0).astype(dtype))
     if mask.dtype.kind != "f":
-        raise TypeError(
-            f"Attention masks are boolean (True hides) or floating point (added), not {mask.dtype}."
-        )
-    return mask
+        raise TypeError(f"Attention masks are boolean (True hides) or floating point (added), not {mask.dtype}.")
+    return cast(mask, dtype)

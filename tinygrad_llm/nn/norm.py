@@ -55,6 +55,8 @@ class RMSNorm(Module):
 
 def _as_shape(owner: str, normalized_shape: int | tuple[int, ...]) -> tuple[int, ...]:
     shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+    if not shape:
+        raise ValueError(f"{owner}: normalized_shape is empty; name the size of at least the last dim.")
     for size in shape:
         init.require_positive(owner, normalized_shape=size)
     return shape

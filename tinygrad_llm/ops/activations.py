@@ -42,6 +42,33 @@ def softplus_ref(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> n
     return np.where(beta * x > threshold, x, np.log1p(np.exp(np.minimum(beta * x, threshold))) / beta)
 
 
+@kernel(parallel=True)
+def relu_forward(out, x):
+    zero = x.dtype.type(0)
+    for i in prange(x.size):
+        out[i] = zero if x[i] < zero else x[i]
+
+
+@kernel(parallel=True)
+def relu_backward(dx, dout, out):
+    """Forward was out = max(x, 0); where the result is 0, it does not depend on x."""
+    zero = out.dtype.type(0)
+    for i in prange(out.size):
+        dx[i] = zero if out[i] <= zero else dout[i]
+
+
+@kernel(parallel=True)
+def leaky_relu_forward(out, x, negative_slope):
+    for i in prange(x.size):
+        out[i] = x[i] if x[i] > x.dtype.type(0) else negative_slope * x[i]
+
+
+@kernel(parallel=True)
+def leaky_relu_backward(dx, dout, x, negative_slope):
+    for i in prange(x.size):
+        dx[i] = dout[i] if x[i] > x.dtype.type(0) else negative_slope * dout[i]
+
+
 @kernel
 def sigmoid_scalar(x):
     one = type(x)(1.0)
@@ -79,24 +106,31 @@ def silu_backward(dx, dout, x):
 class Relu(Function):
     @staticmethod
     def forward(x):
-        out = np.maximum(x, 0)
+        out = np.empty(x.shape, x.dtype)
+        relu_forward(out.reshape(-1), x.ravel())
         return out, (out,)
 
     @staticmethod
     def backward(dout, saved):
         (out,) = saved
-        return (np.where(out <= 0, dout.dtype.type(0), dout),)
+        dx = np.empty(out.shape, out.dtype)
+        relu_backward(dx.reshape(-1), dout.ravel(), out.reshape(-1))
+        return (dx,)
 
 
 class LeakyRelu(Function):
     @staticmethod
     def forward(x, negative_slope):
-        return np.where(x > 0, x, negative_slope * x), (x, negative_slope)
+        out = np.empty(x.shape, x.dtype)
+        leaky_relu_forward(out.reshape(-1), x.ravel(), x.dtype.type(negative_slope))
+        return out, (x, negative_slope)
 
     @staticmethod
     def backward(dout, saved):
         x, negative_slope = saved
-        return (np.where(x > 0, dout, negative_slope * dout),)
+        dx = np.empty(x.shape, x.dtype)
+        leaky_relu_backward(dx.reshape(-1), dout.ravel(), x.ravel(), x.dtype.type(negative_slope))
+        return (dx,)
 
 
 class Sigmoid(Function):
@@ -154,7 +188,7 @@ def relu(x: Tensor) -> Tensor:
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where it is positive, `negative_slope * x` elsewhere; the slope at 0 is `negative_slope`."""
     require_float("leaky_relu", x)
-    out, saved = LeakyRelu.forward(x.data, float(negative_slope))
+    out, saved = LeakyRelu.forward(x.data, negative_slope)
     return LeakyRelu.record(out, saved, x)
 
 

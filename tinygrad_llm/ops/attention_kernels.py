@@ -83,16 +83,13 @@ def fill(tile, value):
 @kernel
 def load_rows(tile, x, strides, b, h, first, n_rows, factor):
     """tile = factor · n_rows rows of x, those of batch element b and head h from position `first` on; rest zeros."""
+    if n_rows < tile.shape[0] or x.shape[1] < tile.shape[1]:
+        fill(tile, 0)
     start = b * strides[0] + h * strides[1] + first * strides[2]
-    for i in range(tile.shape[0]):
-        tile_row = tile[i]
-        D = x.shape[1] if i < n_rows else 0
-        if D > 0:
-            row = x[start + i * strides[2]]
-            for d in range(D):
-                tile_row[d] = row[d] * factor
-        for d in range(D, tile.shape[1]):
-            tile_row[d] = 0
+    for i in range(n_rows):
+        row, tile_row = x[start + i * strides[2]], tile[i]
+        for d in range(x.shape[1]):
+            tile_row[d] = row[d] * factor
 
 
 @kernel
@@ -134,21 +131,24 @@ def softmax_step(scores, out, largest, total, shrink):
 
     The online softmax: e^(s − new) = e^(s − old) · e^(old − new), so a larger maximum only rescales earlier sums.
     """
-    for j in range(scores.shape[1]):
+    K, T = scores.shape
+    rows = scores.reshape(K // 4, 4, T)
+    for j in range(T):
         shrink[j] = largest[j]
-    for i in range(scores.shape[0]):
-        for j in range(scores.shape[1]):
-            largest[j] = max(largest[j], scores[i, j])
-    for j in range(scores.shape[1]):
+    for i in range(K // 4):
+        for j in range(T):
+            largest[j] = max(largest[j], max(rows[i, 0, j], rows[i, 1, j]), max(rows[i, 2, j], rows[i, 3, j]))
+    for j in range(T):
         shrink[j] = fast_exp(shrink[j] - largest[j])
         total[j] *= shrink[j]
-    for i in range(scores.shape[0]):
-        for j in range(scores.shape[1]):
-            e = fast_exp(scores[i, j] - largest[j])
-            scores[i, j] = e
-            total[j] += e
+    for i in range(K):
+        for j in range(T):
+            scores[i, j] = fast_exp(scores[i, j] - largest[j])
+    for i in range(K // 4):
+        for j in range(T):
+            total[j] += (rows[i, 0, j] + rows[i, 1, j]) + (rows[i, 2, j] + rows[i, 3, j])
     for d in range(out.shape[0]):
-        for j in range(scores.shape[1]):
+        for j in range(T):
             out[d, j] *= shrink[j]
 
 
@@ -157,7 +157,7 @@ def finish_softmax(out, lse, largest, total):
     """out / total, and lse = log Σ e^score. A query that may see no key gets zeros, and e^(score − lse) = 0 later."""
     for j in range(out.shape[1]):
         lse[j] = largest[j] + np.log(total[j]) if total[j] != 0 else np.inf
-        total[j] = 1 / total[j] if total[j] != 0 else 0
+        total[j] = total.dtype.type(1) / total[j] if total[j] != 0 else total[j]
     for d in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[d, j] *= total[j]
@@ -182,7 +182,7 @@ def drop_weights(weights, key, query, dropout, keep_scale):
         key_bits = hash_bits(key + i) ^ seed
         for j in range(weights.shape[1]):
             bits = hash_bits(hash_bits((query + j) & 0xFFFFFFFF) ^ key_bits)
-            weights[i, j] *= keep_scale if bits >= threshold else keep_scale * 0
+            weights[i, j] *= keep_scale if bits >= threshold else weights.dtype.type(0)
 
 
 @kernel

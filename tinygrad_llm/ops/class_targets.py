@@ -15,7 +15,7 @@ def check_reduction(op: str, reduction: str, allowed: tuple[str, ...] = REDUCTIO
 
 
 def reduce_losses(losses: np.ndarray, reduction: str, divisor: float) -> np.ndarray:
-    """The losses themselves, their sum, or the sum / divisor: NaN where nothing was counted, as in PyTorch."""
+    """The losses, their sum, or the sum / divisor: NaN where nothing was counted, as in PyTorch."""
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -25,7 +25,7 @@ def reduce_losses(losses: np.ndarray, reduction: str, divisor: float) -> np.ndar
 
 
 def loss_gradients(dout: np.ndarray, reduction: str, divisor: float, shape: tuple[int, ...]) -> np.ndarray:
-    """The gradient of each loss, contiguous in `shape`, from the gradient of what `reduce_losses` made of them."""
+    """The gradient of each loss, contiguous in `shape`, from that of what `reduce_losses` made of them."""
     if reduction == "none":
         return np.ascontiguousarray(dout).reshape(shape)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -78,9 +78,7 @@ def class_weights(op: str, weight: Tensor | None, x: Tensor) -> np.ndarray:
         return np.ones(n_classes, x.dtype)
     weight = constant(op, "weight", weight, x.dtype)
     if weight.shape != (n_classes,):
-        raise ValueError(
-            f"{op}: weight has shape {weight.shape}, expected ({n_classes},), one for each class."
-        )
+        raise ValueError(f"{op}: weight has shape {weight.shape}, expected ({n_classes},), one for each class.")
     return weight
 
 

@@ -73,7 +73,7 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 
 def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of `x` cut along `dim`: pieces of one size, the last may be smaller, or of the sizes in a list."""
+    """Views of `x` cut along `dim`: pieces of one size, the last perhaps smaller, or of the sizes in a list."""
     dim = _dim_of_tensor("split", dim, x)
     size = x.shape[dim]
     if isinstance(split_size_or_sections, (tuple, list)):
@@ -90,7 +90,7 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """`chunks` views of equal size along `dim`; where it does not divide evenly the last are smaller or fewer."""
+    """`chunks` views of one size along `dim`; where that does not divide evenly, the last are smaller or fewer."""
     dim = _dim_of_tensor("chunk", dim, x)
     if chunks < 1:
         raise ValueError(f"chunk: needs at least 1 chunk, got {chunks}.")

@@ -1,12 +1,11 @@
-"""New tensors: constants, ranges and random numbers. Floating-point ones are float32 unless `dtype` says otherwise.
+"""New tensors: constants, ranges and random numbers. Floating-point ones are float32 unless `dtype` says else.
 
-Random numbers come from a generator that the caller owns, `rng=np.random.default_rng(seed)`: there is no hidden
-global seed, so two runs, or two parts of one, cannot disturb each other.
+Random numbers come from a generator that the caller owns, `rng=np.random.default_rng(seed)`: there is no
+hidden global seed, so two runs, or two parts of one, cannot disturb each other.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,63 +19,67 @@ Size = int | Sequence[int]
 
 def zeros(*size: Size, dtype=None, requires_grad: bool = False) -> Tensor:
     """`zeros(2, 3)` or `zeros((2, 3))`."""
-    return _wrap("zeros", np.zeros(_size("zeros", size), checked_dtype("zeros", dtype)), requires_grad)
+    return _wrap(np.zeros(_size("zeros", size), checked_dtype("zeros", dtype)), requires_grad)
 
 
 def ones(*size: Size, dtype=None, requires_grad: bool = False) -> Tensor:
-    return _wrap("ones", np.ones(_size("ones", size), checked_dtype("ones", dtype)), requires_grad)
+    """`ones(2, 3)` or `ones((2, 3))`."""
+    return _wrap(np.ones(_size("ones", size), checked_dtype("ones", dtype)), requires_grad)
 
 
 def full(size: Size, fill_value: bool | int | float, dtype=None, requires_grad: bool = False) -> Tensor:
     """Every element `fill_value`, whose type decides the dtype: bool, int64 or float32."""
     array = np.full(_size("full", (size,)), fill_value, checked_dtype("full", dtype, fill_value))
-    return _wrap("full", array, requires_grad)
+    return _wrap(array, requires_grad)
 
 
 def zeros_like(x: Tensor, dtype=None, requires_grad: bool = False) -> Tensor:
+    """Zeros of x's shape, and of its dtype where none is given."""
     return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Tensor, dtype=None, requires_grad: bool = False) -> Tensor:
+    """Ones of x's shape, and of its dtype where none is given."""
     return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Tensor, fill_value: bool | int | float, dtype=None, requires_grad: bool = False) -> Tensor:
+    """`full` of x's shape, and of its dtype where none is given."""
     return full(x.shape, fill_value, x.dtype if dtype is None else dtype, requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype=None, requires_grad: bool = False) -> Tensor:
-    """start, start + step, … as far as `end`, which is left out; `arange(n)` counts from 0. Ints give int64."""
+    """start, start + step, … up to `end`, which is left out; `arange(n)` counts from 0. Ints give int64."""
     if end is None:
         start, end = 0, start
     if step == 0 or (end - start) / step < 0:
         raise ValueError(f"arange: no steps of {step} lead from {start} to {end}.")
     array = np.arange(start, end, step).astype(checked_dtype("arange", dtype, start, end, step))
-    return _wrap("arange", array, requires_grad)
+    return _wrap(array, requires_grad)
 
 
 def linspace(start: float, end: float, steps: int, dtype=None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
     (steps,) = _size("linspace", (steps,))
-    return _wrap("linspace", np.linspace(start, end, steps, dtype=checked_dtype("linspace", dtype)), requires_grad)
+    return _wrap(np.linspace(start, end, steps, dtype=checked_dtype("linspace", dtype)), requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype=None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix of zeros; m defaults to n."""
     n, m = _size("eye", (n, n if m is None else m))
-    return _wrap("eye", np.eye(n, m, dtype=checked_dtype("eye", dtype)), requires_grad)
+    return _wrap(np.eye(n, m, dtype=checked_dtype("eye", dtype)), requires_grad)
 
 
 def randn(*size: Size, rng: np.random.Generator | None = None, dtype=None, requires_grad: bool = False) -> Tensor:
     """Normally distributed with mean 0 and standard deviation 1, drawn from `rng`, which must be given."""
     shape, dtype = _size("randn", size), _random_dtype("randn", dtype)
-    return _wrap("randn", _checked("randn", rng).standard_normal(shape, dtype), requires_grad)
+    return _wrap(_checked("randn", rng).standard_normal(shape, dtype), requires_grad)
 
 
 def rand(*size: Size, rng: np.random.Generator | None = None, dtype=None, requires_grad: bool = False) -> Tensor:
     """Evenly distributed in [0, 1), drawn from `rng`, which must be given."""
     shape, dtype = _size("rand", size), _random_dtype("rand", dtype)
-    return _wrap("rand", _checked("rand", rng).random(shape, dtype), requires_grad)
+    return _wrap(_checked("rand", rng).random(shape, dtype), requires_grad)
 
 
 def randint(low: int, high: int, size: Size, *, rng: np.random.Generator | None = None, dtype=None) -> Tensor:
@@ -85,18 +88,18 @@ def randint(low: int, high: int, size: Size, *, rng: np.random.Generator | None 
     if not low < high:
         raise ValueError(f"randint: low must be below high, got low={low} and high={high}.")
     array = _checked("randint", rng).integers(low, high, _size("randint", (size,)))
-    return _wrap("randint", array.astype(dtype, copy=False), False)
+    return _wrap(array.astype(dtype, copy=False), False)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor that shares its memory with `array`: a change of one is a change of both. `tensor()` copies."""
+    """A tensor that shares its memory with `array`: a change of one is a change of both. `tensor` copies."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: needs an ndarray, not {type(array).__name__}; use tensor().")
     checked_dtype("from_numpy", array.dtype)
     return Tensor._from_array(array.view(np.ndarray))
 
 
-def _wrap(op: str, array: np.ndarray, requires_grad: bool) -> Tensor:
+def _wrap(array: np.ndarray, requires_grad: bool) -> Tensor:
     result = Tensor._from_array(array)
     return result.requires_grad_() if requires_grad else result
 
@@ -115,11 +118,10 @@ def checked_dtype(op: str, dtype, *values) -> np.dtype:
             return default_dtype
         return np.dtype(bool) if all(isinstance(value, bool) for value in values) else np.dtype(np.int64)
     try:
-        known = np.dtype(dtype)
-    except TypeError:
-        known = None
-    if known not in DTYPES:
-        raise TypeError(f"{op}: {dtype!r} is no supported dtype; use one of {', '.join(map(str, DTYPES))}.")
+        known = DTYPES[DTYPES.index(np.dtype(dtype))]
+    except (TypeError, ValueError):
+        listed = ", ".join(map(str, DTYPES))
+        raise TypeError(f"{op}: {dtype!r} is no supported dtype; use one of {listed}.") from None
     return known
 
 

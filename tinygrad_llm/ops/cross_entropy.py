@@ -1,17 +1,18 @@
 """cross_entropy: how badly scores (logits) predict the right class; softmax, log and choice in one op.
 
-Forward    loss = −log softmax(x)_y = s − x_y,  s = log Σ_v e^(x_v)
+Forward    loss = −log softmax(x)_y = s − x_y,  s = log Σ_v e^(x_v) = m + log Σ_v e^(x_v − m),  m = max_v x_v
 Backward   dx_v = dloss · (e^(x_v − s) − [v = y])
 Shapes     input (N, C), (C,) or (N, C, d1, …), which the kernels get as rows (N, V)
-Saved      input, target and s (N,); not the probabilities (N, V): they are cheaper to compute again than to keep
+Saved      input, target, and per row m and Σ e^(x − m); s would be one number, but with fewer digits. Not the
+           probabilities (N, V): they are cheaper computed again than kept
 Lesson     05_softmax_cross_entropy
 Source     label smoothing: Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7
 
 With class weights w and label smoothing ε the right class counts (1 − ε) w_y, and every class ε/V · w_v:
-loss = (1 − ε) w_y (s − x_y) + ε/V Σ_v w_v (s − x_v). The mean over rows is weighted too: it divides by Σ_n w_y.
+loss = (1 − ε) w_y (s − x_y) + ε/V Σ_v w_v (s − x_v). The mean over rows divides by Σ_n w_y.
 
-The kernels read each row once in forward, once in backward; the (N, V) log-probabilities never exist. Fused, a
-vocabulary of 50,000 is bound by the time to read and write the memory; softmax, log and gather apart do it thrice.
+With a vocabulary of 50,000 the time goes into reading and writing memory. So the log-probabilities (N, V) never
+exist: forward reads each row from memory, backward reads it again and writes its gradient.
 """
 
 from __future__ import annotations
@@ -44,12 +45,14 @@ def cross_entropy_ref(x, target, weight=None, ignore_index=-100, reduction="mean
     smoothed = (1 - label_smoothing) * np.eye(V)[target] + label_smoothing / V
     losses = np.zeros(N, x.dtype)
     losses[kept] = -(weight * smoothed * log_softmax_ref(x)).sum(axis=1)
-    return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / weight[target].sum()}[reduction]
+    if reduction == "none":
+        return losses
+    return losses.sum() / (weight[target].sum() if reduction == "mean" else 1)
 
 
 @kernel
 def largest_of(row):
-    """The maximum. A compiler may not reorder comparisons that NaN takes part in, so that we run eight side by side."""
+    """The maximum, eight side by side: because of NaN a compiler may not reorder comparisons by itself."""
     a = b = c = d = e = f = g = h = row[0]
     V = len(row)
     for i in range(V // 8):
@@ -62,49 +65,58 @@ def largest_of(row):
 
 
 @kernel(parallel=True)
-def cross_entropy_forward(losses, logsumexp, x, target, weight, ignore_index, on_target, on_each):
-    """Per row of x (N, V) its loss, and for backward log Σ e^x. on_target is 1 − ε, on_each ε/V."""
+def cross_entropy_forward(losses, largest, totals, x, target, weight, weight_sum, ignore_index, a, b):
+    """Per row of x (N, V) its loss, and for backward m and Σ e^(x − m). a is 1 − ε, b is ε/V."""
     N, V = x.shape
     for n in prange(N):
-        row, y = x[n], target[n]
-        losses[n] = logsumexp[n] = x.dtype.type(0.0)
+        row = x[n]
+        y = target[n]
+        losses[n] = largest[n] = totals[n] = x.dtype.type(0.0)
         if y != ignore_index:
-            largest = largest_of(row)
+            m = largest_of(row)
             total = x.dtype.type(0.0)
             for v in range(V):
-                total += fast_exp(row[v] - largest)
-            s = largest + np.log(total)
-            loss = on_target * weight[y] * (s - row[y])
-            if on_each > 0:
+                total += fast_exp(row[v] - m)
+            log_total = np.log(total)
+            # m − x is never negative: abs only keeps a compiler that may regroup sums from adding log_total to m
+            # first, which would cost the digits of a small loss of large logits.
+            loss = a * weight[y] * (abs(m - row[y]) + log_total)
+            if b > 0:
                 spread = x.dtype.type(0.0)
                 for v in range(V):
-                    spread += weight[v] * (s - row[v])
-                loss += on_each * spread
-            losses[n], logsumexp[n] = loss, s
+                    spread += weight[v] * abs(m - row[v])
+                loss += b * (spread + weight_sum * log_total)
+            losses[n] = loss
+            largest[n] = m
+            totals[n] = total
 
 
 @kernel(parallel=True)
-def cross_entropy_backward(
-    dx, dlosses, x, logsumexp, target, weight, ignore_index, on_target, on_each, weight_sum
-):
-    """Forward was loss = a·(s − x_y) + Σ_v b_v·(s − x_v); so now dx = (a + Σ b)·softmax(x) − a·[v = y] − b."""
+def cross_entropy_backward(dx, dlosses, x, largest, totals, target, weight, weight_sum, ignore_index, a, b):
+    """Forward was A·(s − x_y) + Σ_v B_v·(s − x_v), with A = a·w_y and B_v = b·w_v.
+
+    So now dx = (A + Σ B)·softmax(x) − A·[v = y] − B, times dloss.
+    """
     N, V = x.shape
     for n in prange(N):
-        row, y, s, d = x[n], target[n], logsumexp[n], dlosses[n]
+        row = x[n]
         dx_row = dx[n]
+        y = target[n]
         if y == ignore_index:
             for v in range(V):
                 dx_row[v] = x.dtype.type(0.0)
         else:
-            a = on_target * weight[y]
-            scale, b = d * (a + on_each * weight_sum), d * on_each
-            if on_each > 0:
+            m = largest[n]
+            on_target = dlosses[n] * a * weight[y]
+            on_each = dlosses[n] * b
+            scale = (on_target + on_each * weight_sum) / totals[n]
+            if b > 0:
                 for v in range(V):
-                    dx_row[v] = scale * fast_exp(row[v] - s) - b * weight[v]
+                    dx_row[v] = scale * fast_exp(row[v] - m) - on_each * weight[v]
             else:
                 for v in range(V):
-                    dx_row[v] = scale * fast_exp(row[v] - s)
-            dx_row[y] -= d * a
+                    dx_row[v] = scale * fast_exp(row[v] - m)
+            dx_row[y] -= on_target
 
 
 class CrossEntropy(Function):
@@ -112,29 +124,27 @@ class CrossEntropy(Function):
     def forward(x, target, weight, ignore_index, reduction, label_smoothing):
         dim = class_dim(x)
         rows, y = as_rows(x, dim), target.reshape(-1)
-        losses, logsumexp = np.empty((2, len(y)), x.dtype)
-        on_target, on_each = x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / len(weight))
-        options = (y, weight, ignore_index, on_target, on_each)
+        losses, largest, totals = np.empty((3, len(y)), x.dtype)
+        a, b = x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / len(weight))
+        options = (y, weight, weight.sum(), ignore_index, a, b)
         if len(y):
-            cross_entropy_forward(losses, logsumexp, rows, *options)
+            cross_entropy_forward(losses, largest, totals, rows, *options)
         divisor = weight[y[y != ignore_index]].sum()
         out = reduce_losses(losses.reshape(target.shape), reduction, divisor)
-        return out, (rows, logsumexp, options, reduction, divisor, x.shape, dim)
+        return out, (rows, largest, totals, options, reduction, divisor, x.shape, dim)
 
     @staticmethod
     def backward(dout, saved):
-        rows, logsumexp, options, reduction, divisor, shape, dim = saved
-        weight = options[1]
+        rows, largest, totals, options, reduction, divisor, shape, dim = saved
         dx = np.empty((*shape[:dim], *shape[dim + 1 :], shape[dim]), rows.dtype)  # classes last
         if len(rows):
-            dlosses = loss_gradients(dout, reduction, divisor, logsumexp.shape)
-            dx_rows = dx.reshape(rows.shape)
-            cross_entropy_backward(dx_rows, dlosses, rows, logsumexp, *options, weight.sum())
+            dlosses = loss_gradients(dout, reduction, divisor, largest.shape)
+            cross_entropy_backward(dx.reshape(rows.shape), dlosses, rows, largest, totals, *options)
         return (dx if dim == len(shape) - 1 else np.moveaxis(dx, -1, dim),)
 
 
 class SoftCrossEntropy(Function):
-    """Targets are probabilities q, of x's shape: loss = −Σ_c w_c q_c log p_c with q smoothed. Saves log p and q."""
+    """Targets are probabilities q of x's shape: −Σ_c w_c q_c log p_c, q smoothed. Saves log p and w·q."""
 
     @staticmethod
     def forward(x, target, weight, reduction, label_smoothing, target_needs_grad):
@@ -168,10 +178,11 @@ def cross_entropy(
     input     logits (C,), (N, C) or (N, C, d1, …)
     target    classes: integers of shape (), (N,) or (N, d1, …); or probabilities of input's shape and dtype
     weight    (C,): how much each class counts; the mean divides by the weights of the targets
-    ignore_index      rows with this target cost nothing and get no gradient; where all are ignored the mean is NaN
+    ignore_index      rows with this target cost nothing and get no gradient; the mean of none is NaN
     reduction         "mean", "sum", or "none" for the losses in target's shape
     label_smoothing   in [0, 1]: the part of each target that is spread evenly over all classes
 
+    For probabilities ignore_index has no meaning, and the mean divides by the number of rows.
     Raises IndexError for a target that is no class, ValueError where shapes do not fit.
 
     >>> round(cross_entropy(tensor([[0.0, 0.0, 0.0, 0.0]]), tensor([2])).item(), 4)  # ln 4

@@ -28,18 +28,20 @@ class Dropout(Function):
     @staticmethod
     def forward(x, keep, p):
         scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
-        return x * scale * keep, (keep, scale)
+        out = x * scale
+        out *= keep
+        return out, (keep, scale)
 
     @staticmethod
     def backward(dout, saved):
         keep, scale = saved
-        return (dout * scale * keep,)
+        dx = dout * scale
+        dx *= keep
+        return (dx,)
 
 
-def dropout(
-    x: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None
-) -> Tensor:
-    """Elements of `x` set to 0 with probability `p`, the others divided by 1 - p; `x` itself if not `training`.
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None) -> Tensor:
+    """Elements of `x` set to 0 with probability `p`, the others divided by 1 - p; `x` itself when not training.
 
     `rng` draws which: the same state gives the same elements. p is rounded to a multiple of 2^-16.
     """
@@ -50,7 +52,8 @@ def dropout(
     require_float("dropout", x)
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
-            f"dropout: needs rng=, a np.random.Generator such as np.random.default_rng(0), while training; got {rng!r}."
+            "dropout: while training it needs rng=, a np.random.Generator such as "
+            f"np.random.default_rng(0), got {rng!r}."
         )
     out, saved = Dropout.forward(x.data, random_keep(x.shape, p, rng), p)
     return Dropout.record(out, saved, x)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Function, Tensor
-from .common import as_float, as_tensor
+from .common import as_float, as_tensor, cast
 
 
 class Exp(Function):
@@ -198,8 +198,9 @@ def rsqrt(x: Tensor) -> Tensor:
 
 
 def square(x: Tensor) -> Tensor:
-    """x². Integers stay integers."""
-    x = _as_number("square", x)
+    """x². Integers stay integers, booleans become int64."""
+    x = as_tensor("square", x)
+    x = cast(x, np.int64) if x.dtype.kind == "b" else x
     out, saved = Square.forward(x.data)
     return Square.record(out, saved, x)
 
@@ -213,7 +214,9 @@ def reciprocal(x: Tensor) -> Tensor:
 
 def abs(x: Tensor) -> Tensor:
     """|x|, with slope 0 at 0. Integers stay integers."""
-    x = _as_number("abs", x)
+    x = as_tensor("abs", x)
+    if x.dtype.kind == "b":
+        raise TypeError("abs: needs numbers, got a bool tensor; call .float() first.")
     out, saved = Abs.forward(x.data)
     return Abs.record(out, saved, x)
 
@@ -237,10 +240,3 @@ def tanh(x: Tensor) -> Tensor:
     x = as_float("tanh", x)
     out, saved = Tanh.forward(x.data)
     return Tanh.record(out, saved, x)
-
-
-def _as_number(op: str, x) -> Tensor:
-    x = as_tensor(op, x)
-    if x.dtype.kind == "b":
-        raise TypeError(f"{op}: needs numbers, got a bool tensor of shape {x.shape}; call .float() first.")
-    return x

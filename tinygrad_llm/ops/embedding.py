@@ -6,8 +6,8 @@ Shapes     ids (…), weight (V, C) → out (…, C)
 Saved      ids as int64, the table's shape; not the table
 Lesson     09_bigram_language_model
 
-It is a matmul with one-hot rows, without the multiplications by zero. Indexing with repeated indices has the same
-backward, so `ops/indexing.py` uses this kernel.
+It is a matmul with one-hot rows, without the multiplications by zero. Indexing with repeated indices has the
+same backward, so `ops/indexing.py` uses this kernel.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import numpy as np
 
 from ..autograd import Function, Tensor
 from ..kernel import kernel, prange
-from .common import as_tensor
 
-# Columns per block: one thread's share. A block's sums are made in the order of the ids, whoever makes them.
+# Columns per block, which one thread works on. Its sums are in the order of the ids, whichever thread it is.
 BLOCK = 64
 
 
 def embedding_backward_ref(dweight: np.ndarray, dout: np.ndarray, ids: np.ndarray, padding_idx: int = -1) -> None:
-    """Row v of dweight (V, C) = the sum of the rows n of dout (N, C) with ids[n] = v; zero for v = padding_idx."""
+    """Row v of dweight (V, C) = sum of the rows n of dout (N, C) with ids[n] = v; zero for v = padding_idx."""
     kept = ids != padding_idx
     dweight[...] = 0
     np.add.at(dweight, ids[kept], dout[kept])
@@ -31,7 +30,7 @@ def embedding_backward_ref(dweight: np.ndarray, dout: np.ndarray, ids: np.ndarra
 
 @kernel(parallel=True)
 def embedding_backward(dweight, dout, ids, padding_idx):
-    """Threads share the columns and not the ids: two ids may be the same row, two columns are never the same."""
+    """Threads share out the columns, not the ids: two ids may name one row, two columns are never one."""
     N, C = dout.shape
     V = dweight.shape[0]
     for block in prange((C + BLOCK - 1) // BLOCK):
@@ -51,8 +50,7 @@ def embedding_backward(dweight, dout, ids, padding_idx):
 class Embedding(Function):
     @staticmethod
     def forward(weight, ids, padding_idx):
-        # The ids are known to be in range, and "clip" spares NumPy a second check.
-        return weight.take(ids, axis=0, mode="clip"), (ids, weight.shape, padding_idx)
+        return weight.take(ids, axis=0), (ids, weight.shape, padding_idx)
 
     @staticmethod
     def backward(dout, saved):
@@ -75,7 +73,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     The row `padding_idx`, if given, gets no gradient. Raises IndexError for ids (and a padding_idx) outside
     the table, ValueError for a weight that is no table.
     """
-    ids = as_tensor("embedding", input).data
+    ids = input.data if isinstance(input, Tensor) else np.asarray(input)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must be a table of shape (V, C), got shape {weight.shape}.")
     V = weight.shape[0]
@@ -91,10 +89,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 
 
 def checked_ids(op: str, ids: np.ndarray, V: int) -> np.ndarray:
-    """`ids` as contiguous int64, if all are from 0 to V - 1. Kernels do not check their indices."""
+    """A copy of `ids` as int64, if all are from 0 to V - 1. Kernels do not check their indices."""
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{op}: indices must be integers, got {ids.dtype} of shape {ids.shape}; call .long() first.")
-    ids = np.ascontiguousarray(ids, np.int64).reshape(ids.shape)
+    ids = np.array(ids, np.int64, order="C")  # a copy: backward needs them as they are now
     # Read as unsigned, a negative id is a huge one: one pass finds both kinds of mistake.
     if ids.size and ids.view(np.uint64).max() >= V:
         wrong = ids[(ids < 0) | (ids >= V)][0]

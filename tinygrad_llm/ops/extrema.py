@@ -39,10 +39,10 @@ class Amax(Function):
     @staticmethod
     def backward(dout, saved):
         x, kept, dims = saved
-        chosen = x == kept
+        chosen = (x == kept) | np.isnan(x)  # NaN is the largest, where there is one
         ties = np.sum(chosen, axis=dims, keepdims=True, dtype=x.dtype)
         share = with_kept_dims(dout, x.shape, dims) / ties
-        return (np.where(chosen | np.isnan(kept), share, dout.dtype.type(0)),)
+        return (np.where(chosen, share, dout.dtype.type(0)),)
 
 
 class Amin(Function):

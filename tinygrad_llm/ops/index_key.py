@@ -1,7 +1,7 @@
 """What is written between the brackets of `x[…]`: checked, and split into its basic and its advanced half.
 
-For x of shape (5, 6, 7), the key `0, :, [1, 2]` becomes the basic half `0, :, :`, which leaves the shape (6, 7),
-and the advanced half: the array [1, 2] at axis 1 of that.
+For x of shape (5, 6, 7), the key `0, :, [1, 2]` becomes the basic half `0, :, :`, which leaves the shape
+(6, 7), and the advanced half: the array [1, 2] at axis 1 of that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..autograd import Tensor
 def parse_key(shape: tuple[int, ...], key) -> tuple[tuple, tuple[int, ...], tuple[np.ndarray, ...]]:
     """The basic half of a key, and the axes of its result at which index arrays act, with these arrays.
 
-    The arrays are int64 and counted from the front; a mask has become the arrays of the places where it is True.
+    The arrays are int64 and counted from the front; a mask has become the arrays of the places of its Trues.
     Raises IndexError where an index is out of range, TypeError for what is no index.
     """
     parts = _without_ellipsis(shape, [_part(part) for part in (key if isinstance(key, tuple) else (key,))])

@@ -1,14 +1,14 @@
 """Indexing: `x[key]`, gather and index_select.
 
 Forward    out[j] = x[where(j)]
-Backward   dx[i] = Σ dout[j] over the j with where(j) = i: a slice is used once, an index may come many times
+Backward   dx[i] = Σ dout[j] over the j with where(j) = i: in a slice at most one, for an index perhaps many
 Shapes     by PyTorch's rules: first integers, slices, None and ... act, then index arrays and masks
 Saved      the key and x's shape; never x itself
 Lesson     02_tensor
 
-The two halves of a key are two ops. `Slice` gives a view, and its backward is one assignment. `Index` copies, and
-its backward adds up rows as that of an embedding does. NumPy treats an integer beside an array as an array too, so
-it would put the dims of `x[0, :, [1, 2]]` in another order than PyTorch does.
+The two halves of a key are two ops. `Slice` gives a view, and its backward is one assignment. `Index` copies,
+and its backward adds up rows as that of an embedding does. NumPy treats an integer beside an array as an array
+too, so it would put the dims of `x[0, :, [1, 2]]` in another order than PyTorch does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Index(Function):
         row_ids = 0
         for axis, index in zip(axes, indices, strict=True):
             row_ids = row_ids * shape[axis] + index
-        if axes[-1] - axes[0] == len(axes) - 1:  # adjacent arrays leave their dims in place, others in front
+        if axes[-1] - axes[0] == len(axes) - 1:  # else NumPy put their dims in front
             dims = range(axes[0], axes[0] + row_ids.ndim)
             dout = np.moveaxis(dout, dims, range(row_ids.ndim))
         others = [axis for axis in range(len(shape)) if axis not in axes]
@@ -97,10 +97,10 @@ def _corner(index: np.ndarray, dim: int) -> tuple[slice, ...]:
 
 
 def getitem(x: Tensor, key) -> Tensor:
-    """`x[key]` for integers, slices, None, `...`, index arrays or tensors, lists, boolean masks, and tuples of them.
+    """`x[key]` for integers, slices, None, `...`, index arrays, lists or tensors, masks, and tuples of these.
 
-    Integers and slices give a view of `x`, arrays and masks a copy. Raises IndexError naming the index and the
-    size where an index is out of range.
+    Integers and slices give a view of `x`, arrays and masks a copy. Raises IndexError naming the index and
+    the size where an index is out of range.
     """
     basic, axes, indices = parse_key(x.shape, key)
     if any(part != slice(None) for part in basic) or not axes:
@@ -140,8 +140,8 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     fits = ids.ndim == x.ndim and all(d == dim or ids.shape[d] <= x.shape[d] for d in range(x.ndim))
     if not fits:
         raise ValueError(
-            f"gather: index of shape {ids.shape} does not fit a tensor of shape {x.shape}: it needs as many dims, "
-            f"none larger except dim {dim}."
+            f"gather: index of shape {ids.shape} does not fit a tensor of shape {x.shape}: "
+            f"it needs as many dims, none larger except dim {dim}."
         )
     ids = checked_ids("gather", ids, x.shape[dim])
     out, saved = Gather.forward(x.data, ids, dim)

@@ -8,7 +8,7 @@ Saved      x, w, and per row μ and r: x̂ is cheaper to compute again than to k
 Lesson     12_transformer_block
 Source     Ba, Kiros and Hinton, "Layer Normalization" (2016), equations 3 and 4
 
-Both statistics depend on every x_c of their row: the two means subtracted in dx are what flows back through them.
+Both statistics depend on the whole row: the two means subtracted in dx are what flows back through them.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def layer_norm_forward(out, mean, rstd, x, weight, bias, eps):
 
 @kernel(parallel=True)
 def layer_norm_backward(dx, dweight, dbias, dout, x, mean, rstd, weight):
-    """Forward was out = x̂·w + b; dweight and dbias (chunks, C) get a sum each over one chunk of the rows.
+    """Forward was out = x̂·w + b; a row of dweight and of dbias (chunks, C) gets the sum over a chunk of x's rows.
 
-    Every chunk has a row of its own to add to, and the chunks depend on N alone: so threads do not meet, and the
-    order of the additions does not depend on how many they are.
+    Threads never add to the same element, and the chunks depend on N alone: so the result is the same, bit for
+    bit, for any number of threads.
     """
     N, C = x.shape
     chunks, count = dweight.shape[0], x.dtype.type(C)
@@ -89,11 +89,7 @@ def n_chunks(n_rows: int) -> int:
 class LayerNorm(Function):
     @staticmethod
     def forward(x, weight, bias, eps):
-        rows = (
-            np.ascontiguousarray(x).reshape(-1, weight.size)
-            if x.size
-            else np.empty((0, weight.size), x.dtype)
-        )
+        rows = np.ascontiguousarray(x).reshape(-1, weight.size) if x.size else np.empty((0, weight.size), x.dtype)
         weight_row = np.ascontiguousarray(weight).reshape(-1)
         out = np.empty_like(rows)
         mean, rstd = np.empty(len(rows), x.dtype), np.empty(len(rows), x.dtype)
@@ -127,7 +123,7 @@ def layer_norm(
 ) -> Tensor:
     """Normalise x (…, *normalized_shape) over its last dims; then scale by `weight` and shift by `bias`.
 
-    Both have shape normalized_shape; left out they are 1 and 0. Raises ValueError where the shapes do not fit.
+    Both have shape normalized_shape; left out they are 1 and 0. Raises ValueError where shapes do not fit.
 
     >>> layer_norm(tensor([[1.0, 3.0], [10.0, 30.0]]), 2, eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
@@ -139,24 +135,18 @@ def layer_norm(
     return LayerNorm.record(out, saved, x, weight, bias)
 
 
-def check_normalized_shape(
-    op: str, x: Tensor, normalized_shape, **parameters: Tensor | None
-) -> tuple[int, ...]:
-    """`normalized_shape` as a tuple. Raises unless it is the end of x's shape, and the parameters fit to it."""
+def check_normalized_shape(op: str, x: Tensor, normalized_shape, **parameters: Tensor | None) -> tuple[int, ...]:
+    """`normalized_shape` as a tuple. Raises unless it is the end of x's shape and the parameters fit it."""
     require_float(op, x)
     is_number = isinstance(normalized_shape, (int, np.integer))
     shape = (int(normalized_shape),) if is_number else tuple(normalized_shape)
     if not shape:
-        raise ValueError(
-            f"{op}: normalized_shape is empty, expected at least one dim of x's shape {x.shape}."
-        )
+        raise ValueError(f"{op}: normalized_shape is empty, expected at least one dim of x's shape {x.shape}.")
     if x.shape[-len(shape) :] != shape:
         raise ValueError(f"{op}: normalized_shape {shape} is not the end of x's shape {x.shape}.")
     for name, parameter in parameters.items():
         if parameter is not None and parameter.shape != shape:
             raise ValueError(f"{op}: {name} has shape {parameter.shape}, expected normalized_shape {shape}.")
         if parameter is not None and parameter.dtype != x.dtype:
-            raise TypeError(
-                f"{op}: {name} is {parameter.dtype}, expected x's dtype {x.dtype}: convert one of them."
-            )
+            raise TypeError(f"{op}: {name} is {parameter.dtype}, expected x's dtype {x.dtype}: convert one of them.")
     return shape

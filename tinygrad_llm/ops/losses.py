@@ -1,6 +1,6 @@
 """nll_loss, mse_loss, binary_cross_entropy_with_logits, kl_div: losses beside cross_entropy.
 
-Each compares an input with a target element by element, then takes the mean, the sum, or nothing of the losses.
+Each compares an input with a target element by element, then takes the mean or the sum, or leaves the losses.
 
 nll_loss   −w_y x_y  of log-probabilities x       dx_y = −w_y          cross_entropy = nll_loss(log_softmax)
 mse_loss   (x − t)²                               dx = 2 (x − t)       dt = −dx
@@ -37,7 +37,7 @@ def nll_loss_ref(x, target, weight=None, ignore_index=-100, reduction="mean"):
     weight = np.ones(x.shape[1]) if weight is None else weight
     w = np.array([0.0 if y == ignore_index else weight[y] for y in target])
     losses = np.array([0.0 if y == ignore_index else -weight[y] * x[n, y] for n, y in enumerate(target)])
-    return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / w.sum()}[reduction]
+    return losses if reduction == "none" else losses.sum() / (w.sum() if reduction == "mean" else 1)
 
 
 def mse_loss_ref(x, target):
@@ -135,7 +135,7 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """−input at the target class: input is log-probabilities (C,), (N, C) or (N, C, d1, …), else as cross_entropy.
+    """−input at the target class, where input is log-probabilities; shapes and options as in cross_entropy.
 
     Raises IndexError for a target that is no class, ValueError where shapes do not fit.
     """
@@ -164,9 +164,9 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy of independent yes/no decisions: σ(input) is the probability of yes, target in [0, 1] the truth.
+    """Cross-entropy of yes/no decisions: σ(input) is the probability of yes, target (0 to 1) the truth.
 
-    weight       factor of each loss, pos_weight of the yes part only; both broadcast to input's shape
+    `weight` is a factor of each loss, `pos_weight` of the yes part only; both broadcast to input's shape.
     Raises ValueError where the shapes do not fit.
 
     >>> round(binary_cross_entropy_with_logits(tensor([0.0]), tensor([1.0])).item(), 4)  # ln 2
@@ -185,8 +185,9 @@ def binary_cross_entropy_with_logits(
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target · (log target − input), of log-probabilities `input` and probabilities `target` (or their logs).
 
-    The divergence KL(target ‖ input) of the distributions is "sum"; of a batch of them "batchmean", which divides
-    by the first dim. "mean" divides by the number of elements, as in PyTorch. Raises ValueError where shapes differ.
+    The divergence KL(target ‖ input) of two distributions is "sum"; its mean over a batch is "batchmean", which
+    divides by the first dim. "mean" divides by the number of elements, as in PyTorch.
+    Raises ValueError where the shapes differ.
     """
     target = _like_input("kl_div", input, target, reduction, (*REDUCTIONS, "batchmean"))
     out, saved = KLDiv.forward(input.data, target.data, reduction, log_target, target.requires_grad)

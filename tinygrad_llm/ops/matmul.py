@@ -140,9 +140,7 @@ class MatMul(Function):
 
 def _batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    return multiply_batch(
-        np.broadcast_to(a, leading + a.shape[-2:]), np.broadcast_to(b, leading + b.shape[-2:])
-    )
+    return multiply_batch(np.broadcast_to(a, leading + a.shape[-2:]), np.broadcast_to(b, leading + b.shape[-2:]))
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:

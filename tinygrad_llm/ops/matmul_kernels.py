@@ -103,6 +103,17 @@ def copy_panel(panel, b, k0, p, transpose_b):
 
 
 @kernel
+def start_tile(c, bias):
+    """c (4, WIDTH): the bias in each row, and zeros."""
+    n = bias.shape[0]
+    for r in range(ROWS):
+        for j in range(WIDTH):
+            c[r, j] = 0
+        for j in range(n):
+            c[r, j] = bias[j]
+
+
+@kernel
 def multiply_rows(out, a, panels, bias, i0, i1, k0, transpose_a, accumulate):
     """out[i0:i1] (+)= a[i0:i1, k0 : k0 + depth] @ panels: what one thread does."""
     depth, N = panels.shape[1], out.shape[1]
@@ -116,12 +127,7 @@ def multiply_rows(out, a, panels, bias, i0, i1, k0, transpose_a, accumulate):
         j0 = p * WIDTH
         n = min(WIDTH, N - j0)
         for i in range(0, i1 - i0, ROWS):
-            c[:] = 0
-            if bias.size > 0 and k0 == 0:
-                piece = bias[j0 : j0 + n]
-                for r in range(ROWS):
-                    for j in range(n):
-                        c[r, j] = piece[j]
+            start_tile(c, bias[j0 : j0 + n] if k0 == 0 else bias[:0])
             multiply_tile(c, block[i : i + ROWS], panels[p], depth)
             for r in range(min(ROWS, i1 - i0 - i)):
                 row = out[i0 + i + r, j0 : j0 + n]

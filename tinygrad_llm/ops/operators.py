@@ -1,7 +1,7 @@
 """What `Tensor` can do: each operator and method is a function from the file of its op.
 
-Plain assignments, so that "go to definition" on `Tensor.softmax` leads to the function. The few functions written
-out here only turn their arguments round, or ask Python's protocols.
+Plain assignments, so that "go to definition" on `Tensor.softmax` leads to the function. The few functions
+written out here only turn their arguments round, or answer Python's protocols.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from . import (
     extrema,
     gelu,
     indexing,
+    logical,
     masking,
     matmul,
     rearrange,
@@ -29,6 +30,7 @@ from . import (
 from .common import cast
 
 # Arithmetic. `x += y` makes a new tensor: Python falls back to x = x + y, since there is no __iadd__.
+
 
 def _reversed_sub(self, other):
     return arithmetic.sub(other, self)
@@ -106,6 +108,10 @@ Tensor.gelu = gelu.gelu
 
 # Masks
 
+Tensor.__and__ = Tensor.__rand__ = Tensor.logical_and = logical.logical_and
+Tensor.__or__ = Tensor.__ror__ = Tensor.logical_or = logical.logical_or
+Tensor.__invert__ = Tensor.logical_not = logical.logical_not
+
 
 def _where(self, condition, other):
     return masking.where(condition, self, other)
@@ -130,6 +136,9 @@ Tensor.min = extrema.min
 Tensor.amax = extrema.amax
 Tensor.amin = extrema.amin
 Tensor.argmax = extrema.argmax
+Tensor.argmin = extrema.argmin
+Tensor.all = extrema.all
+Tensor.any = extrema.any
 Tensor.softmax = softmax.softmax
 Tensor.log_softmax = softmax.log_softmax
 

@@ -57,9 +57,7 @@ def repeat(x: Tensor, *repeats: int | Sequence[int]) -> Tensor:
     """`x` laid side by side `repeats[d]` times along each dim d; more numbers than dims add dims in front."""
     counts = sizes("repeat", repeats)
     if len(counts) < x.ndim or any(count < 0 for count in counts):
-        raise ValueError(
-            f"repeat: needs a count of 0 or more for each of the {x.ndim} dims of shape {x.shape}, got {counts}."
-        )
+        raise ValueError(f"repeat: needs a count of 0 or more for each dim of shape {x.shape}, got {counts}.")
     out, saved = Repeat.forward(x.data, counts)
     return Repeat.record(out, saved, x)
 

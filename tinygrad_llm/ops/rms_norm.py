@@ -68,11 +68,7 @@ def rms_norm_backward(dx, dweight, dout, x, rstd, weight):
 class RMSNorm(Function):
     @staticmethod
     def forward(x, weight, eps):
-        rows = (
-            np.ascontiguousarray(x).reshape(-1, weight.size)
-            if x.size
-            else np.empty((0, weight.size), x.dtype)
-        )
+        rows = np.ascontiguousarray(x).reshape(-1, weight.size) if x.size else np.empty((0, weight.size), x.dtype)
         weight_row = np.ascontiguousarray(weight).reshape(-1)
         out = np.empty_like(rows)
         rstd = np.empty(len(rows), x.dtype)
@@ -99,8 +95,8 @@ def rms_norm(
 ) -> Tensor:
     """Divide x (…, *normalized_shape) by its root mean square over the last dims; then scale by `weight`.
 
-    `weight` has shape normalized_shape; left out it is 1. `eps` None means the spacing of floats at 1 in x's dtype
-    (1.2e-7 in float32). Raises ValueError where the shapes do not fit.
+    `weight` has shape normalized_shape; left out it is 1. `eps` None means the spacing of floats at 1 in x's
+    dtype (1.2e-7 in float32). Raises ValueError where the shapes do not fit.
 
     >>> rms_norm(tensor([[3.0, 3.0], [-5.0, 5.0]]), 2, eps=0.0).tolist()
     [[1.0, 1.0], [-1.0, 1.0]]

@@ -1,7 +1,7 @@
 """Shape ops: the same elements under other dims.
 
 Forward    out[j] = x[i], where i is a re-numbering of j
-Backward   dx[i] = dout[j]; where one element of x was used several times (expand, repeat), the sum of its uses
+Backward   dx[i] = dout[j]; where one element of x was used several times (expand), the sum over its uses
 Shapes     stated by each function
 Saved      x's shape, or the order of the dims; never x itself
 Lesson     02_tensor
@@ -74,8 +74,8 @@ def view(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
     out, saved = Reshape.forward(x.data, _full_shape("view", x, shape))
     if x.data.size and not np.may_share_memory(out, x.data):
         raise ValueError(
-            f"view: shape {x.shape} with strides {x.data.strides} cannot be seen as {out.shape} without a copy; "
-            "use reshape(), or contiguous() before view()."
+            f"view: shape {x.shape} with strides {x.data.strides} cannot be seen as {out.shape} "
+            "without a copy; use reshape() instead."
         )
     return Reshape.record(out, saved, x)
 
@@ -86,7 +86,8 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in shape {x.shape}.")
     shape = x.shape or (1,)
-    out, saved = Reshape.forward(x.data, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+    merged = math.prod(shape[start : end + 1])
+    out, saved = Reshape.forward(x.data, (*shape[:start], merged, *shape[end + 1 :]))
     return Reshape.record(out, saved, x)
 
 
@@ -109,7 +110,7 @@ def permute(x: Tensor, *dims: int | Sequence[int]) -> Tensor:
     """Dim i of the result is dim `dims[i]` of `x`: `permute(x, 0, 2, 1)` or `permute(x, (0, 2, 1))`."""
     order = canonical_dims("permute", sizes("permute", dims), x.ndim)
     if len(order) != x.ndim:
-        raise ValueError(f"permute: dims must name each of the {x.ndim} dims of shape {x.shape}, got {order}.")
+        raise ValueError(f"permute: dims must name each dim of shape {x.shape} once, got {order}.")
     out, saved = Permute.forward(x.data, order)
     return Permute.record(out, saved, x)
 
@@ -139,16 +140,19 @@ def transposed(x: Tensor) -> Tensor:
 
 
 def expand(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
-    """Dims of size 1 stretched to `shape` without a copy; new dims may come in front. -1 keeps a dim's size."""
+    """Dims of size 1 stretched to `shape` without a copy; new dims may come in front. -1 keeps a size."""
     wanted = sizes("expand", shape)
     added = len(wanted) - x.ndim
-    current = (1,) * added + x.shape
-    full = tuple(old if new == -1 and d >= added else new for d, (old, new) in enumerate(zip(current, wanted)))
-    if added < 0 or any(new < 0 or old not in (1, new) for old, new in zip(current, full, strict=True)):
+    current = (-1,) * added + x.shape  # -1: a new dim, which has no size to keep
+    fits = added >= 0 and all(
+        old in (-1, 1, new) if new >= 0 else new == -1 and old >= 0 for old, new in zip(current, wanted, strict=True)
+    )
+    if not fits:
         raise ValueError(
-            f"expand: shape {x.shape} cannot become {wanted}: only dims of size 1 stretch, new dims come in front "
-            "with a size of their own."
+            f"expand: shape {x.shape} cannot become {wanted}: only dims of size 1 stretch, "
+            "and new dims come in front with a size of their own."
         )
+    full = tuple(old if new == -1 else new for old, new in zip(current, wanted, strict=True))
     out, saved = Expand.forward(x.data, full)
     return Expand.record(out, saved, x)
 
@@ -182,10 +186,8 @@ def _full_shape(op: str, x: Tensor, given: tuple) -> tuple[int, ...]:
         raise ValueError(f"{op}: sizes must be positive or 0, and one of them may be -1, got {shape}.")
     if -1 in shape:
         if known == 0 or x.data.size % known:
-            raise ValueError(f"{op}: no size for -1 fits the {x.data.size} elements of shape {x.shape} into {shape}.")
+            raise ValueError(f"{op}: no size for -1 in {shape} fits the {x.data.size} elements of {x.shape}.")
         return tuple(x.data.size // known if size == -1 else size for size in shape)
     if known != x.data.size:
-        raise ValueError(
-            f"{op}: shape {x.shape} has {x.data.size} elements, {shape} would have {known}."
-        )
+        raise ValueError(f"{op}: shape {x.shape} has {x.data.size} elements, {shape} would have {known}.")
     return shape

@@ -100,7 +100,7 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:
     """Undo `as_rows`, to an array of `shape`."""
     if not shape or not rows.size:
         return rows.reshape(shape)
-    moved = tuple(n for d, n in enumerate(shape) if d != dim) + (shape[dim],)
+    moved = (*(n for d, n in enumerate(shape) if d != dim), shape[dim])
     return np.moveaxis(rows.reshape(moved), -1, dim)
 
 

@@ -72,9 +72,7 @@ class AdamW(Optimizer):
     ):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def update(
-        self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float
-    ) -> None:
+    def update(self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float) -> None:
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(parameter), exp_avg_sq=np.zeros_like(parameter))
         state["step"] += 1
@@ -84,9 +82,7 @@ class AdamW(Optimizer):
             decay, l2 = l2, decay
         step_size = lr / (1 - beta1 ** state["step"])
         v_scale = 1 / math.sqrt(1 - beta2 ** state["step"])
-        numbers = np.array(
-            [beta1, beta2, group["eps"], step_size, v_scale, 1 - lr * decay, l2], parameter.dtype
-        )
+        numbers = np.array([beta1, beta2, group["eps"], step_size, v_scale, 1 - lr * decay, l2], parameter.dtype)
         flat = [_flat(a) for a in (parameter, state["exp_avg"], state["exp_avg_sq"])]
         flat.append(np.ascontiguousarray(gradient).reshape(-1))
         if parameter.size <= CHUNK:
@@ -114,7 +110,5 @@ class Adam(AdamW):
 def _flat(array: np.ndarray) -> np.ndarray:
     """All elements as (N,), sharing memory, so that writing to it changes `array`."""
     if not array.flags.c_contiguous:
-        raise ValueError(
-            f"AdamW: a parameter of shape {array.shape} is not contiguous; use np.ascontiguousarray."
-        )
+        raise ValueError(f"AdamW: a parameter of shape {array.shape} is not contiguous; use np.ascontiguousarray.")
     return array.reshape(-1)

@@ -29,9 +29,7 @@ def squares_by_chunk(out, x, chunk):
         out[c] = total
 
 
-def clip_grad_norm_(
-    parameters: Iterable[Tensor] | Tensor, max_norm: float, error_if_nonfinite: bool = False
-) -> float:
+def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, error_if_nonfinite: bool = False) -> float:
     """Scale all gradients in place so that their joint 2-norm is at most `max_norm`; returns the norm before.
 
     Raises ValueError for a norm that is NaN or infinite if `error_if_nonfinite`; else the gradients become NaN or
@@ -43,9 +41,7 @@ def clip_grad_norm_(
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = math.sqrt(sum(_sum_of_squares(gradient.data) for gradient in gradients))
     if error_if_nonfinite and not math.isfinite(norm):
-        raise ValueError(
-            f"clip_grad_norm_: the gradients' total norm is {norm}; the loss is not finite either?"
-        )
+        raise ValueError(f"clip_grad_norm_: the gradients' total norm is {norm}; the loss is not finite either?")
     scale = max_norm / (norm + 1e-6)
     if not scale >= 1:
         for gradient in gradients:

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from ..ops.matmul import multiply
 from .optimizer import Optimizer
 
 
@@ -28,8 +29,8 @@ def orthogonalise(matrix: np.ndarray, n_steps: int = 5, eps: float = 1e-7) -> np
     x = matrix.T if tall else matrix  # the smaller XXᵀ
     x = x / max(float(np.sqrt(np.sum(x * x))), eps)
     for _ in range(n_steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        gram = multiply(x, x.T)
+        x = a * x + multiply(b * gram + c * multiply(gram, gram), x)
     return x.T if tall else x
 
 
@@ -57,13 +58,9 @@ class Muon(Optimizer):
         )
         for p in self._parameters():
             if p.ndim != 2:
-                raise ValueError(
-                    f"Muon: only matrices can be orthogonalised, got shape {p.shape}; give it to AdamW."
-                )
+                raise ValueError(f"Muon: only matrices can be orthogonalised, got shape {p.shape}; give it to AdamW.")
 
-    def update(
-        self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float
-    ) -> None:
+    def update(self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float) -> None:
         if not state:
             state["momentum_buffer"] = np.zeros_like(parameter)
         momentum, buffer = group["momentum"], state["momentum_buffer"]
@@ -71,6 +68,4 @@ class Muon(Optimizer):
         direction = gradient + momentum * (buffer - gradient) if group["nesterov"] else buffer
         rows, columns = parameter.shape
         parameter *= 1 - lr * group["weight_decay"]
-        parameter -= (
-            lr * math.sqrt(max(1, rows / columns)) * orthogonalise(direction, group["ns_steps"], group["eps"])
-        )
+        parameter -= lr * math.sqrt(max(1, rows / columns)) * orthogonalise(direction, group["ns_steps"], group["eps"])

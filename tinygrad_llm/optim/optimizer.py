@@ -8,7 +8,8 @@
 
 Parameters can come in groups with settings of their own:
 
-    AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": biases_and_norms, "weight_decay": 0.0}], lr=3e-4)
+    AdamW([{"params": new_layers}, {"params": pretrained_layers, "lr": 1e-5}], lr=1e-3)
+    AdamW(decay_matrices(model.parameters(), weight_decay=0.1), lr=3e-4)
 """
 
 from __future__ import annotations
@@ -36,16 +37,18 @@ class Optimizer:
         self._check_parameters()
         self.state = {id(p): {} for p in self._parameters()}
 
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _check_group(self, group: dict, defaults: dict) -> None:
-        name = type(self).__name__
+        name = self._name
         unknown = set(group) - set(defaults) - {"params"}
         if unknown:
-            raise ValueError(
-                f"{name}: unknown setting {sorted(unknown)[0]!r}; it knows {', '.join(defaults)}."
-            )
+            raise ValueError(f"{name}: unknown setting {sorted(unknown)[0]!r}; it knows {', '.join(defaults)}.")
         for setting in ("lr", "weight_decay", "eps"):
             if not 0 <= group.get(setting, 0) < np.inf:
                 raise ValueError(f"{name}: {setting} must be a number of at least 0, not {group[setting]!r}.")
@@ -54,7 +57,7 @@ class Optimizer:
                 raise ValueError(f"{name}: betas and momentum must be at least 0 and below 1, not {share!r}.")
 
     def _check_parameters(self) -> None:
-        name, parameters = type(self).__name__, self._parameters()
+        name, parameters = self._name, self._parameters()
         if not parameters:
             raise ValueError(f"{name}: there are no parameters to optimise.")
         for p in parameters:
@@ -78,10 +81,8 @@ class Optimizer:
                     self.update(p.data, p.grad.data, self.state[id(p)], group, group["lr"] * lr_factor)
                     p._version.count += 1
 
-    def update(
-        self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float
-    ) -> None:
-        raise NotImplementedError(f"{type(self).__name__} does not define update().")
+    def update(self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float) -> None:
+        raise NotImplementedError(f"{self._name} does not define update().")
 
     def state_dict(self) -> dict[str, dict]:
         """{"arrays": {"0.exp_avg": ndarray, …}, "scalars": {"0.step": 7, …, "param_groups": […]}}.
@@ -93,29 +94,45 @@ class Optimizer:
         for number, p in enumerate(self._parameters()):
             for key, value in self.state[id(p)].items():
                 (arrays if isinstance(value, np.ndarray) else scalars)[f"{number}.{key}"] = value
-        groups = [
-            {k: v for k, v in g.items() if k != "params"} | {"n": len(g["params"])} for g in self.param_groups
-        ]
+        groups = [{k: v for k, v in g.items() if k != "params"} | {"n": len(g["params"])} for g in self.param_groups]
         return {"arrays": arrays, "scalars": {**scalars, "param_groups": groups}}
 
     def load_state_dict(self, state: dict[str, dict]) -> None:
         """Go on where the optimizer that gave `state` stood, settings included.
 
-        Raises ValueError where it had other groups of parameters, or parameters of other shapes.
+        Raises ValueError where it was another kind, or had other groups of parameters, or other shapes.
         """
-        name, groups = type(self).__name__, state["scalars"]["param_groups"]
-        sizes, own_sizes = [g["n"] for g in groups], [len(g["params"]) for g in self.param_groups]
-        if sizes != own_sizes:
-            raise ValueError(f"{name}: the state is of groups of {sizes} parameters, this has {own_sizes}.")
-        loaded = [{} for _ in self._parameters()]
+        self._check_saved_groups(state["scalars"]["param_groups"])
+        parameters = self._parameters()
+        loaded = {id(p): {} for p in parameters}
         for key, value in {**state["arrays"], **state["scalars"]}.items():
             number, _, what = key.partition(".")
             if not what:
-                continue
-            shape = self._parameters()[int(number)].shape
-            if isinstance(value, np.ndarray) and value.shape != shape:
-                raise ValueError(f"{name}: state {key} has shape {value.shape}, its parameter has {shape}.")
-            loaded[int(number)][what] = value.copy() if isinstance(value, np.ndarray) else value
-        self.state = {id(p): s for p, s in zip(self._parameters(), loaded, strict=True)}
-        for own, group in zip(self.param_groups, groups, strict=True):
+                continue  # "param_groups"
+            p = parameters[int(number)]
+            if isinstance(value, np.ndarray):
+                if value.shape != p.shape:
+                    raise ValueError(f"{self._name}: state {key} has shape {value.shape}, its parameter {p.shape}.")
+                value = value.astype(p.dtype)
+            loaded[id(p)][what] = value
+        self.state = loaded
+        for own, group in zip(self.param_groups, state["scalars"]["param_groups"], strict=True):
             own.update({k: tuple(v) if isinstance(v, list) else v for k, v in group.items() if k != "n"})
+
+    def _check_saved_groups(self, groups: list[dict]) -> None:
+        sizes, own_sizes = [g["n"] for g in groups], [len(g["params"]) for g in self.param_groups]
+        if sizes != own_sizes:
+            raise ValueError(f"{self._name}: the state is of groups of {sizes} parameters, this has {own_sizes}.")
+        settings, own_settings = set(groups[0]) - {"n"}, set(self.param_groups[0]) - {"params"}
+        if settings != own_settings:
+            listed = ", this one ".join(", ".join(sorted(each)) for each in (settings, own_settings))
+            raise ValueError(f"{self._name}: the state is another optimizer's: it has {listed}.")
+
+
+def decay_matrices(parameters: Iterable[Tensor], weight_decay: float) -> list[dict]:
+    """Two groups: matrices and embeddings, kept small by weight decay; biases and norms, which it would only harm."""
+    parameters = list(parameters)
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]

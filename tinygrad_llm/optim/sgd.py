@@ -36,9 +36,7 @@ class SGD(Optimizer):
             if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
                 raise ValueError("SGD: nesterov needs a momentum above 0 and no dampening.")
 
-    def update(
-        self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float
-    ) -> None:
+    def update(self, parameter: np.ndarray, gradient: np.ndarray, state: dict, group: dict, lr: float) -> None:
         momentum = group["momentum"]
         if group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * parameter

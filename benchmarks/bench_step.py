@@ -1,0 +1,132 @@
+"""A whole training step (forward, backward, clip, AdamW): ours against PyTorch, with the same weights and batches.
+
+    python benchmarks/bench_step.py [--model nano|baby|vocab4k|gpt2] [--compile]        # needs the extra `compare`
+    python benchmarks/bench_step.py --agree                      # the two loss curves over the first 100 steps
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+
+import numpy as np
+import torch
+import torch_gpt
+from interleave import interleave, machine
+from rich.console import Console
+from rich.table import Table
+
+from tinygrad_llm.models.gpt import GPT, GPTConfig
+from tinygrad_llm.optim import AdamW, clip_grad_norm_
+
+# name: (batch size, context, layers, heads, d_model, vocabulary)
+MODELS = {
+    "nano": (12, 64, 4, 4, 128, 65),
+    "baby": (4, 256, 6, 6, 384, 65),
+    "vocab4k": (8, 256, 4, 8, 256, 4096),
+    "gpt2": (2, 256, 12, 12, 768, 50257),
+}
+
+
+def build(name: str):
+    batch_size, seq_len, n_layers, n_heads, d_model, vocab_size = MODELS[name]
+    config = GPTConfig(vocab_size, seq_len, n_layers, n_heads, d_model, dropout=0.0, bias=False)
+    model = GPT(config, np.random.default_rng(0))
+    return model, torch_gpt.like(model), (batch_size, seq_len), vocab_size
+
+
+def our_step(model, lr: float = 1e-3):
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.1},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.99))
+
+    def step(x, y) -> float:
+        optimizer.zero_grad()
+        loss = model.loss(x, y)
+        loss.backward()
+        clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def torch_step(model, lr: float = 1e-3, compiled: bool = False):
+    optimizer = torch_gpt.adamw(model, lr)
+    loss_of = torch.compile(model.loss) if compiled else model.loss
+
+    def step(x, y) -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(torch.from_numpy(x), torch.from_numpy(y))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def compare_speed(name: str, compiled: bool, rounds: int) -> tuple[float, dict[str, float]]:
+    """Seconds of our first step (with compilation, where the cache is cold), and median seconds of each side."""
+    model, twin, shape, vocab_size = build(name)
+    x, y = np.random.default_rng(1).integers(0, vocab_size, (2, *shape))
+    sides = {"ours": our_step(model), "PyTorch": torch_step(twin)}
+    if compiled:
+        sides["torch.compile"] = torch_step(torch_gpt.like(model), compiled=True)
+    start = time.perf_counter()
+    sides["ours"](x, y)
+    first = time.perf_counter() - start
+    return first, interleave({side: lambda step=step: step(x, y) for side, step in sides.items()}, rounds)
+
+
+def compare_losses(n_steps: int = 100) -> float:
+    """The largest difference of the two losses over the first steps of nanoGPT's setting, on text-like data."""
+    model, twin, (batch_size, seq_len), vocab_size = build("nano")
+    ours, theirs = our_step(model), torch_step(twin)
+    rng = np.random.default_rng(2)
+    transitions = rng.dirichlet(np.full(vocab_size, 0.05), vocab_size).cumsum(axis=1)
+    worst = 0.0
+    for _ in range(n_steps):
+        ids = np.zeros((batch_size, seq_len + 1), np.int64)
+        for t in range(seq_len):
+            chosen = (rng.random((batch_size, 1)) > transitions[ids[:, t]]).sum(axis=1)
+            ids[:, t + 1] = np.minimum(chosen, vocab_size - 1)
+        x, y = np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
+        a, b = ours(x, y), theirs(x, y)
+        worst = max(worst, abs(a - b))
+    print(f"losses after {n_steps} steps: ours {a:.6f}, PyTorch {b:.6f}; largest difference on the way {worst:.2e}")
+    return worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, action="append")
+    parser.add_argument("--compile", action="store_true", help="also time torch.compile (needs a C++ compiler)")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--agree", action="store_true", help="compare loss curves instead of times")
+    options = parser.parse_args()
+    if options.agree:
+        raise SystemExit(compare_losses() > 1e-3)
+    table = Table(title=f"training step, float32, milliseconds (median)\n{machine()}, PyTorch {torch.__version__}")
+    for column in ("model", "ours", "PyTorch", "ours / PyTorch", "torch.compile", "our first step, s"):
+        table.add_column(column, justify="right")
+    for name in options.model or ["nano", "baby"]:
+        first, times = compare_speed(name, options.compile, options.rounds)
+        compiled = times.get("torch.compile", math.nan)
+        table.add_row(
+            name,
+            f"{times['ours'] * 1e3:.1f}",
+            f"{times['PyTorch'] * 1e3:.1f}",
+            f"{times['ours'] / times['PyTorch']:.2f}",
+            "–" if math.isnan(compiled) else f"{compiled * 1e3:.1f}",
+            f"{first:.1f}",
+        )
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()

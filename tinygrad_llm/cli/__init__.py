@@ -1,0 +1,51 @@
+"""The command `tinygrad-llm`: pretrain, generate, evaluate, tokenize, info. Try `tinygrad-llm --help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from .errors import explain
+from .parser import parse
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell expects
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 2 for bad input (one sentence on stderr), 130 for Ctrl-C."""
+    arguments = parse(sys.argv[1:] if argv is None else list(argv))
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left, as in `tinygrad-llm info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"tinygrad-llm {arguments.command}: {sentence}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Each command's module is imported when it is called for, so that --help and mistakes need not wait."""
+    match arguments.command:
+        case "pretrain":
+            from .pretrain import pretrain as command
+        case "generate":
+            from .generate import generate as command
+        case "evaluate":
+            from .evaluate import evaluate as command
+        case "tokenize":
+            from .tokenize import tokenize as command
+        case "info":
+            from .info import info as command
+    return command(arguments)

@@ -1,0 +1,7 @@
+"""`python -m tinygrad_llm.cli` is the command `tinygrad-llm`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

@@ -1,0 +1,97 @@
+"""`tinygrad-llm generate`: a trained model writes, and each token is on the screen as soon as it is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from ..generate import generate_tokens
+from ..text import BPETokenizer, CharTokenizer
+from ..train import open_run
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    if arguments.n_samples < 1:
+        raise ValueError(f"--n-samples must be at least 1, not {arguments.n_samples}")
+    if "" in arguments.stop:
+        raise ValueError("--stop must not be empty: give the text to end at")
+    run = open_run(arguments.run)
+    tokenizer = run.tokenizer
+    prompt = prompt_ids(tokenizer, arguments.prompt)
+    model, _ = run.load_model(arguments.checkpoint)
+    rng = np.random.default_rng(arguments.seed)
+    for number in range(arguments.n_samples):
+        if arguments.n_samples > 1:
+            print(f"{'' if number == 0 else chr(10)}--- {number + 1}")
+        ids = generate_tokens(
+            model,
+            prompt,
+            arguments.max_new_tokens,
+            arguments.temperature,
+            arguments.top_k,
+            arguments.top_p,
+            stop_tokens=stop_ids(tokenizer),
+            rng=rng,
+        )
+        sys.stdout.write(arguments.prompt)
+        for piece in until(stream_text(tokenizer, ids), arguments.stop):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print()
+    return 0
+
+
+def prompt_ids(tokenizer: BPETokenizer | CharTokenizer, prompt: str) -> list[int]:
+    """Token ids of the prompt; the end of another text, or a new line, stands in for an empty one."""
+    if prompt:
+        return tokenizer.encode(prompt)
+    return [tokenizer.eos_id] if tokenizer.eos_id is not None else tokenizer.encode("\n")
+
+
+def stop_ids(tokenizer: BPETokenizer | CharTokenizer) -> list[int]:
+    return [] if tokenizer.eos_id is None else [tokenizer.eos_id]
+
+
+def sample_text(run, model, n_tokens: int, seed: Sequence[int], prompt: str = "") -> str:
+    """What the model writes, by the settings of its run; the same seed gives the same text."""
+    ids = generate_tokens(
+        model,
+        prompt_ids(run.tokenizer, prompt),
+        n_tokens,
+        temperature=run.config.temperature,
+        stop_tokens=stop_ids(run.tokenizer),
+        rng=np.random.default_rng(seed),
+    )
+    return prompt + "".join(stream_text(run.tokenizer, ids))
+
+
+def stream_text(tokenizer: BPETokenizer | CharTokenizer, ids: Iterable[int]) -> Iterator[str]:
+    """The text of the ids as they come. A token may be half of a character: it is held back until it is whole."""
+    if isinstance(tokenizer, CharTokenizer):
+        yield from (tokenizer.decode([token]) for token in ids)
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    for token in ids:
+        if token != tokenizer.eos_id:
+            yield decoder.decode(tokenizer.decode_bytes([token]))
+    yield decoder.decode(b"", final=True)
+
+
+def until(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """The text up to the first of `stops`; as much is held back as could be the beginning of one."""
+    held, margin = "", max(map(len, stops), default=1) - 1
+    for piece in pieces:
+        held += piece
+        ends = [held.find(stop) for stop in stops if stop in held]
+        if ends:
+            yield held[: min(ends)]
+            return
+        ready = len(held) - margin
+        if ready > 0:
+            yield held[:ready]
+            held = held[ready:]
+    yield held

@@ -1,0 +1,188 @@
+"""The command line: options, help, and what is said about mistakes in them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import textwrap
+import typing
+from collections.abc import Sequence
+
+from ..train.recipes import GROUPS, LAPTOP, PRESETS, PretrainConfig, did_you_mean
+
+COMMANDS = {
+    "pretrain": "train a GPT from nothing on text",
+    "generate": "let a trained model write",
+    "evaluate": "measure a trained model: loss, perplexity, bits per byte",
+    "tokenize": "train a tokenizer, or show the tokens of a text",
+    "info": "what this installation, or a run, is made of",
+}
+EXAMPLES = {
+    "pretrain": """\
+        tinygrad-llm pretrain                                    the default: some minutes on a laptop
+        tinygrad-llm pretrain --steps 500 --d-model 256          the same with other settings
+        tinygrad-llm pretrain --corpus my_book.txt --out my_run  on your own text
+        tinygrad-llm pretrain --preset shakespeare-cpu --corpus shakespeare.txt
+        tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
+        tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",
+    "generate": """\
+        tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator"
+        tinygrad-llm generate --run runs/laptop-1 --temperature 0.5 --top-k 20 --n-samples 3""",
+    "evaluate": """\
+        tinygrad-llm evaluate --run runs/laptop-1                    on the text kept back in training
+        tinygrad-llm evaluate --run runs/laptop-1 --corpus other.txt""",
+    "tokenize": """\
+        tinygrad-llm tokenize "Hello, world" --from runs/laptop-1
+        tinygrad-llm tokenize --train --corpus my_book.txt --vocab-size 1000 --out tokenizer.json""",
+    "info": """\
+        tinygrad-llm info
+        tinygrad-llm info runs/laptop-1""",
+}
+OPERANDS = {"tokenize": " [text]", "info": " [FOLDER]"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says one sentence about a mistake, without the whole usage before it."""
+
+    def __init__(self, **settings):
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100),
+            **settings,
+        )
+
+    def error(self, message: str) -> typing.NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments. Exits with code 2 and one sentence, which suggests the nearest name, for what it does not know."""
+    parser = Parser(
+        prog="tinygrad-llm",
+        description="A small, readable LLM framework: train GPTs on your CPU and look inside.",
+        epilog="Start with:\n  tinygrad-llm pretrain\nEach command has its own help:\n  tinygrad-llm pretrain --help",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    parsers = {name: _command(commands, name, help) for name, help in COMMANDS.items()}
+    _pretrain_options(parsers["pretrain"])
+    _generate_options(parsers["generate"])
+    _evaluate_options(parsers["evaluate"])
+    _tokenize_options(parsers["tokenize"])
+    parsers["info"].add_argument("run", nargs="?", metavar="FOLDER", help="a run's folder")
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        parser.error(f"there is no command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}")
+    arguments, unknown = parser.parse_known_args(argv or ["--help"])
+    if unknown:
+        _refuse(parsers[arguments.command], unknown[0])
+    return arguments
+
+
+def _refuse(parser: Parser, unknown: str) -> typing.NoReturn:
+    option = unknown.partition("=")[0]
+    if option.startswith("-"):
+        parser.error(f"there is no option {option}{did_you_mean(option, parser._option_string_actions)}")
+    parser.error(f"unexpected argument {unknown!r}")
+
+
+def _command(commands, name: str, help: str) -> Parser:
+    parser = commands.add_parser(
+        name,
+        help=help,
+        usage=f"tinygrad-llm {name} [options]{OPERANDS.get(name, '')}",
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog="examples:\n" + textwrap.indent(textwrap.dedent(EXAMPLES[name]), "  "),
+    )
+    parser.add_argument("--debug", action="store_true", help="show where in the program an error arose")
+    return parser
+
+
+def _pretrain_options(parser: Parser) -> None:
+    presets = "\n".join(f"  {name:<18}{description}" for name, (_, description) in PRESETS.items())
+    parser.epilog = f"presets:\n{presets}\n\n{parser.epilog}"
+    parser.add_argument("--preset", metavar="NAME", help="settings to start from (default: laptop), see below")
+    parser.add_argument("--out", metavar="FOLDER", help="where the run is kept (default: runs/PRESET-NUMBER)")
+    parser.add_argument("--resume", metavar="FOLDER", help="go on with this run where its last checkpoint stands")
+    parser.add_argument("--detect-anomaly", action="store_true", help="find the op that makes a NaN; slow")
+    types = typing.get_type_hints(PretrainConfig)
+    titles = dict(zip(GROUPS, ("the text", "the model", "training", "what is shown and saved"), strict=True))
+    groups = {name: parser.add_argument_group(f"{title} (defaults of laptop)") for name, title in titles.items()}
+    for field in dataclasses.fields(PretrainConfig):
+        _field_option(groups[field.metadata["group"]], field, types[field.name])
+
+
+def _field_option(group, field: dataclasses.Field, kind: typing.Any) -> None:
+    """The option of one field of the config; it is in the namespace only where it was given."""
+    option = "--" + field.name.replace("_", "-")
+    default = getattr(LAPTOP, field.name)
+    help = field.metadata["help"] + (f" ({default:g})" if kind is float else f" ({default})" if default != () else "")
+    settings = {"dest": f"field_{field.name}", "default": argparse.SUPPRESS, "help": help}
+    if kind is bool:
+        group.add_argument(option, action=argparse.BooleanOptionalAction, **settings)
+    elif field.name == "corpus":
+        group.add_argument(option, nargs="+", metavar="FILE", **settings)
+    else:
+        metavar = {int: "N", float: "X", str: "NAME"}[kind]
+        group.add_argument(option, type={int: integer, float: number, str: str}[kind], metavar=metavar, **settings)
+
+
+def config_fields(arguments: argparse.Namespace) -> dict[str, typing.Any]:
+    """The fields of the config that were given on the command line."""
+    given = vars(arguments).items()
+    return {name.removeprefix("field_"): value for name, value in given if name.startswith("field_")}
+
+
+def _generate_options(parser: Parser) -> None:
+    _run_option(parser)
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="what the text begins with (default: nothing)")
+    parser.add_argument("--max-new-tokens", type=integer, default=200, metavar="N", help="length (default: 200)")
+    help = "0: always the likeliest token; below 1 safer, above 1 wilder (default: 0.8)"
+    parser.add_argument("--temperature", type=number, default=0.8, metavar="X", help=help)
+    parser.add_argument("--top-k", type=integer, metavar="N", help="choose among the N likeliest tokens only")
+    help = "choose among the likeliest tokens that together have probability X"
+    parser.add_argument("--top-p", type=number, metavar="X", help=help)
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
+    parser.add_argument("--n-samples", type=integer, default=1, metavar="N", help="how many texts (default: 1)")
+    help = "the same seed gives the same text (default: another text each time)"
+    parser.add_argument("--seed", type=integer, metavar="N", help=help)
+
+
+def _evaluate_options(parser: Parser) -> None:
+    _run_option(parser)
+    help = "other text than the run's validation part: files or folders"
+    parser.add_argument("--corpus", nargs="+", metavar="FILE", help=help)
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def _tokenize_options(parser: Parser) -> None:
+    parser.add_argument("text", nargs="?", help="the text to show as tokens (default: standard input)")
+    parser.add_argument("--from", dest="source", metavar="PATH", help="a tokenizer.json, or the folder of a run")
+    training = parser.add_argument_group("train a new one")
+    training.add_argument("--train", action="store_true", help="train a tokenizer instead of using one")
+    training.add_argument("--out", metavar="FILE", help="where to save it")
+    training.add_argument(
+        "--corpus", nargs="+", default=[], metavar="FILE", help="text (default: Python's own documentation)"
+    )
+    training.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
+    training.add_argument("--tokenizer", default="bpe", metavar="NAME", help="bpe or char (default: bpe)")
+    training.add_argument("--vocab-size", type=integer, default=2048, metavar="N", help="for bpe (default: 2048)")
+
+
+def _run_option(parser: Parser) -> None:
+    parser.add_argument("--run", required=True, metavar="FOLDER", help="the folder that pretrain made")
+    help = "best (lowest validation loss, the default) or last"
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help=help)
+
+
+def integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, not {text!r}") from None
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None

@@ -1,0 +1,95 @@
+"""`tinygrad-llm pretrain`: from text to a trained GPT. Here is what comes before the first step; see train.py."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from .. import detect_anomaly
+from ..data import compression_bits_per_byte, join_documents, write_tokens
+from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
+from ..train.corpus import first_characters
+from ..train.run import new_folder, require_free, save_config, write_json
+from .parser import config_fields
+from .train import build, say, train
+
+# What a resumed run may change: nothing that the steps already done depend on.
+RESUMABLE = (
+    "steps", "log_every", "evaluate_every", "evaluation_tokens", "checkpoint_every", "sample_every", "sample_tokens",
+    "temperature",
+)  # fmt: skip
+PRIMING_CHARACTERS = 16 << 20  # of the training text, for the baseline of an lzma that has read it
+
+
+def pretrain(arguments: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    console = Console(highlight=False)
+    run = _resume(arguments) if arguments.resume else _start(arguments, console)
+    try:
+        with detect_anomaly() if arguments.detect_anomaly else nullcontext():
+            return train(run, console, began)
+    except FloatingPointError as error:
+        last = run.checkpoint_path("last")
+        raise FloatingPointError(
+            f"{error}; the checkpoint of step {load_checkpoint(last).step} is kept in {last}"
+        ) from None
+
+
+def _start(arguments: argparse.Namespace, console: Console) -> Run:
+    """Prepare a new run. Its folder appears when it is complete, with a checkpoint of step 0."""
+    name = arguments.preset or "laptop"
+    config = preset(name).override(**config_fields(arguments))
+    folder = Path(arguments.out) if arguments.out else _free_folder(name)
+    require_free(folder)
+
+    say(console, f"preset {name}: reading {', '.join(config.corpus) or 'the embedded corpus'}")
+    corpus = read_corpus(config)
+    say(console, f"{corpus.cleaning}\nsplit {corpus.how_split}")
+    tokenizer = train_tokenizer(config, corpus)
+    with new_folder(folder) as building:
+        tokenizer.save(building / "tokenizer.json")
+        training = write_tokens(building / "train.tokens", corpus.train, tokenizer)
+        validation = write_tokens(building / "val.tokens", corpus.validation, tokenizer)
+        say(
+            console,
+            f"tokenizer {config.tokenizer} with a vocabulary of {tokenizer.vocab_size:,}: {training.n_tokens:,} tokens "
+            f"for training, {validation.n_tokens:,} for validation",
+        )
+        model, optimizer, batches = build(config, tokenizer.vocab_size, building)
+        train_text = join_documents(first_characters(corpus.train, PRIMING_CHARACTERS))
+        baselines = compression_bits_per_byte(train_text, join_documents(corpus.validation))
+        facts = {"cleaning": corpus.cleaning, "split": corpus.how_split, "baselines": asdict(baselines)}
+        write_json(building / "corpus.json", facts)
+        save_config(building, name, config)
+        save_checkpoint(building / "last.safetensors", model, 0, optimizer, batches)
+    return open_run(folder)
+
+
+def _free_folder(preset_name: str) -> Path:
+    number = 1
+    while Path("runs", f"{preset_name}-{number}").exists():
+        number += 1
+    return Path("runs", f"{preset_name}-{number}")
+
+
+def _resume(arguments: argparse.Namespace) -> Run:
+    """The run as it stands, with the settings changed that may change."""
+    run = open_run(arguments.resume)
+    changes = config_fields(arguments)
+    given = [name for name in ("preset", "out") if getattr(arguments, name)] + list(changes)
+    fixed = [name for name in given if name not in RESUMABLE]
+    if fixed:
+        raise ValueError(
+            f"{_option(fixed[0])} cannot be given with --resume, since a run keeps its settings; "
+            f"only {', '.join(map(_option, RESUMABLE))} can change"
+        )
+    return Run(run.folder, run.preset, run.config.override(**changes))
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,169 @@
+"""The loop of `tinygrad-llm pretrain`, from the last checkpoint to the end or to Ctrl-C. Read `train` top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..data import RandomBatches, open_tokens, read_token_header
+from ..kernel import cache_is_cold, jit_enabled
+from ..models import GPT
+from ..optim import AdamW
+from ..train import (
+    PretrainConfig,
+    Run,
+    StepInfo,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    language_modelling,
+    load_checkpoint,
+    save_checkpoint,
+    train_steps,
+)
+from ..train.run import save_config
+from .display import Display
+from .evaluate import evaluate_file
+from .generate import sample_text
+from .interrupt import Interrupt
+from .log import Log
+from .summary import finish
+
+
+@dataclass
+class Progress:
+    """What a run keeps count of. It is part of each checkpoint, so that a resumed run goes on counting."""
+
+    seconds: float = 0.0  # wall time of the sessions before this one
+    tokens: int = 0  # trained on
+    timed_tokens: int = 0  # the same without each session's first step, which may compile kernels,
+    timed_seconds: float = 0.0  # and how long they took
+    best_loss: float | None = None  # on the validation text
+    best_step: int = 0
+    began: float = field(default_factory=time.perf_counter)
+    losses: list[float] = field(default_factory=list)  # since the last line in the log
+
+    def add(self, info: StepInfo, is_first: bool) -> None:
+        self.tokens += info.tokens
+        self.losses.append(info.loss)
+        if not is_first:
+            self.timed_tokens += info.tokens
+            self.timed_seconds += info.seconds
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: `Progress(**state)` goes on from it."""
+        state = dataclasses.asdict(self) | {"seconds": self.total_seconds}
+        return {name: value for name, value in state.items() if name != "began"}
+
+    @property
+    def total_seconds(self) -> float:
+        return self.seconds + time.perf_counter() - self.began
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.timed_tokens / self.timed_seconds if self.timed_seconds else math.nan
+
+
+def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, AdamW, RandomBatches]:
+    """Model, optimizer and batches as they are before the first step.
+
+    Raises ValueError where the training text is shorter than the context.
+    """
+    model = build_model(config, vocab_size)
+    tokens = open_tokens(folder / "train.tokens")
+    batches = RandomBatches(tokens, config.batch_size, config.max_seq_len, config.seed)
+    return model, build_optimizer(config, model), batches
+
+
+def train(run: Run, console: Console, began: float) -> int:
+    """Returns the exit code: 0, or 130 after Ctrl-C. `began` is when the command was called."""
+    config = run.config
+    model, optimizer, batches = build(config, run.tokenizer.vocab_size, run.folder)
+    checkpoint = load_checkpoint(run.checkpoint_path("last"))
+    checkpoint.restore(model, optimizer, batches)
+    start = checkpoint.step
+    if start > config.steps:
+        raise ValueError(f"{str(run.folder)!r} has done {start} steps already: --steps must be at least that")
+    save_config(run.folder, run.preset, config)
+    progress = Progress(**checkpoint.progress, began=began)
+    steps = train_steps(
+        model,
+        batches,
+        language_modelling,
+        optimizer,
+        build_schedule(config),
+        n_steps=config.steps,
+        start_step=start,
+        accumulate=config.accumulate,
+        clip=config.clip or None,
+    )
+    _say_what_comes(console, run, model, start)
+    with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, _display(console, run) as display:
+        for info in steps:
+            step, is_last, stop = info.step, info.step == config.steps, interrupt.requested
+            progress.add(info, is_first=step == start + 1)
+            display.update(info)
+            measured = {}
+            if due(step, config.evaluate_every) or is_last:
+                measured = _validate(run, model, step, progress)
+                display.say(f"step {step}: validation {measured['validation_bits_per_byte']:.3f} bits/byte")
+            if due(step, config.log_every) or measured or stop:
+                log.write(**_record(info, progress), **measured)
+            if due(step, config.sample_every) and not is_last:
+                display.sample(step, sample_text(run, model, config.sample_tokens, (config.seed, step)))
+            if due(step, config.checkpoint_every) or is_last or stop:
+                save_checkpoint(run.checkpoint_path("last"), model, step, optimizer, batches, progress.state())
+            if stop and not is_last:
+                _say_how_to_resume(console, run, step)
+                return interrupt.exit_code
+    finish(run, model, progress, console)
+    return 0
+
+
+def due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def say(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)
+
+
+def _display(console: Console, run: Run) -> Display:
+    header = read_token_header(run.folder / "train.tokens")
+    return Display(console, run.config.steps, header.text_bytes / header.n_tokens)
+
+
+def _validate(run: Run, model: GPT, step: int, progress: Progress) -> dict[str, float]:
+    """Measure the model on (the beginning of) the validation text; keep its weights if they are the best so far."""
+    result = evaluate_file(run.config, model, run.folder / "val.tokens", run.config.evaluation_tokens)
+    if progress.best_loss is None or result.loss < progress.best_loss:
+        progress.best_loss, progress.best_step = result.loss, step
+        save_checkpoint(run.checkpoint_path("best"), model, step)
+    return {"validation_loss": result.loss, "validation_bits_per_byte": result.bits_per_byte}
+
+
+def _record(info: StepInfo, progress: Progress) -> dict[str, float]:
+    """A line of the log; its loss is the mean over the steps since the line before."""
+    loss = sum(progress.losses) / len(progress.losses)
+    progress.losses.clear()
+    return dataclasses.asdict(info) | {"loss": loss, "tokens": progress.tokens, "seconds": progress.total_seconds}
+
+
+def _say_what_comes(console: Console, run: Run, model: GPT, start: int) -> None:
+    if start < run.config.steps:
+        say(console, f"{run.folder}: {model.num_parameters():,} parameters, steps {start + 1} to {run.config.steps}")
+        if jit_enabled() and cache_is_cold():
+            say(console, "compiling kernels (first run only) …")
+
+
+def _say_how_to_resume(console: Console, run: Run, step: int) -> None:
+    say(console, f"stopped after step {step}, everything is saved; go on with:")
+    say(console, f"  tinygrad-llm pretrain --resume {shlex.quote(str(run.folder))}")

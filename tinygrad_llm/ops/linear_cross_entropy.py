@@ -1,0 +1,108 @@
+"""linear_cross_entropy: the last layer of a language model and its loss in one op, without all the logits.
+
+Forward    loss = cross_entropy(x Wᵀ, target)
+Backward   dlogits = (softmax(x Wᵀ) − onehot(target)) / N,   dx = dlogits W,   dW = dlogitsᵀ x
+Shapes     x (…, C), W (V, C), target (…) → ()
+Saved      dx and dW for an upstream gradient of 1
+Lesson     13_gpt
+Source     chunked losses as in Hsu et al., "Liger Kernel" (2024)
+
+The logits are the largest array of a small model: (N, V) has 103 MB for N = 512 and GPT-2's vocabulary, and
+its gradient as much again. Here only `CHUNK_BYTES` of them exist at a time. Since the loss is the end of the graph, its
+gradient is known in the forward pass already, up to a factor: each chunk is turned into its share of dx and dW
+at once and then forgotten, so nothing has to be computed twice.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..autograd import Function, Tensor, is_grad_enabled
+from .class_targets import check_class_targets, check_reduction
+from .common import as_matrix, as_tensor, require_float
+from .cross_entropy import cross_entropy_backward, cross_entropy_forward, cross_entropy_ref
+from .matmul import multiply
+
+CHUNK_BYTES = 8 << 20
+MIN_CHUNK_ROWS = 128  # fewer rows would add to dW too often
+
+
+def linear_cross_entropy_ref(x, weight, target, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """With all logits: x (N, C), weight (V, C), target (N,)."""
+    return cross_entropy_ref(x @ weight.T, target, None, ignore_index, reduction, label_smoothing)
+
+
+class LinearCrossEntropy(Function):
+    @staticmethod
+    def forward(x, weight, target, ignore_index, reduction, label_smoothing, needs):
+        N, V = len(x), len(weight)
+        dx = np.empty_like(x) if any(needs) else None
+        dweight = np.zeros_like(weight) if any(needs) else None
+        n_targets = np.count_nonzero(target != ignore_index) if reduction == "mean" else 1
+        with np.errstate(divide="ignore"):
+            dloss = np.divide(1, n_targets, dtype=x.dtype)  # of each row's loss
+        options = (np.ones(V, x.dtype), x.dtype.type(V), ignore_index)  # every class counts alike
+        options += (x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / V))
+        rows = min(N, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (V * x.itemsize)))
+        logits, dlogits = np.empty((2, rows, V), x.dtype)
+        losses, largest, totals = np.empty((3, N), x.dtype)
+        for i in range(0, N, max(rows, 1)):
+            chunk, n = slice(i, i + rows), min(rows, N - i)
+            y, m, total = target[chunk], largest[chunk], totals[chunk]
+            multiply(x[chunk], weight.T, out=logits[:n])
+            cross_entropy_forward(losses[chunk], m, total, logits[:n], y, *options)
+            if dx is not None:
+                cross_entropy_backward(dlogits[:n], np.full(n, dloss), logits[:n], m, total, y, *options)
+                multiply(dlogits[:n], weight, out=dx[chunk])
+                multiply(dlogits[:n].T, x[chunk], out=dweight, accumulate=i > 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            loss = losses.sum() / x.dtype.type(n_targets)
+        return loss, (dx, dweight)
+
+    @staticmethod
+    def backward(dout, saved):
+        dx, dweight = saved
+        return dx * dout, dweight * dout
+
+
+def linear_cross_entropy(
+    x: Tensor,
+    weight: Tensor,
+    target: Tensor | np.ndarray,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """`cross_entropy(linear(x, weight), target)` in less memory: the same value and gradients.
+
+    x (…, C), weight (V, C), target (…) of integers in [0, V) or `ignore_index`. reduction is "mean" or "sum".
+    Raises ValueError where shapes do not fit, IndexError for a target that is no class.
+    """
+    require_float("linear_cross_entropy", x)
+    check_reduction("linear_cross_entropy", reduction, ("mean", "sum"))
+    target = as_tensor("linear_cross_entropy", target)
+    if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1] or target.shape != x.shape[:-1]:
+        raise ValueError(
+            f"linear_cross_entropy: x {x.shape}, weight {weight.shape} and target {target.shape} do not fit: "
+            "expected (…, C), (V, C) and (…)."
+        )
+    if x.dtype != weight.dtype:
+        raise TypeError(f"linear_cross_entropy: x is {x.dtype}, weight {weight.dtype}; convert one with .to(dtype).")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"linear_cross_entropy: label_smoothing must be in [0, 1], not {label_smoothing}.")
+    classes = _classes(x, weight, target, ignore_index)
+    needs = tuple(is_grad_enabled() and tensor.requires_grad for tensor in (x, weight))
+    rows = np.ascontiguousarray(as_matrix(x.data))
+    options = (ignore_index, reduction, label_smoothing, needs)
+    out, (dx, dweight) = LinearCrossEntropy.forward(rows, weight.data, classes, *options)
+    saved = (None if dx is None else dx.reshape(x.shape), dweight)
+    return LinearCrossEntropy.record(out, saved, x, weight)
+
+
+def _classes(x: Tensor, weight: Tensor, target: Tensor, ignore_index: int) -> np.ndarray:
+    """The checked targets (N,): as if the logits (N, V) were there."""
+    logits = Tensor._from_array(np.broadcast_to(x.dtype.type(0), (math.prod(x.shape[:-1]), weight.shape[0])))
+    flat = Tensor._from_array(target.data.reshape(-1))
+    return check_class_targets("linear_cross_entropy", logits, flat, ignore_index)

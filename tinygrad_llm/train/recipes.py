@@ -1,0 +1,237 @@
+"""Recipes: all settings of a pretraining run in one frozen dataclass, and the presets to start from.
+
+Each field's text says what it does. It is also the help of the command-line option that is made from the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # `tinygrad-llm --help` should not wait for the models to be imported
+    from ..models import GPT, GPTConfig
+    from ..optim import AdamW
+
+GROUPS = ("text", "model", "training", "reports")
+CHOICES = {
+    "embedded_corpus": ("prose", "topics", "docstrings", "sources", "none"),
+    "tokenizer": ("bpe", "char"),
+    "schedule": ("cosine", "linear", "wsd"),
+}
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _field(default: Any, group: str, help: str) -> Any:
+    return dataclasses.field(default=default, metadata={"group": group, "help": help})
+
+
+text, model, training, reports = (partial(_field, group=group) for group in GROUPS)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Everything that decides what a run computes. Raises TypeError or ValueError for impossible values."""
+
+    corpus: tuple[str, ...] = text((), help="your own text: plain files, .jsonl, .csv, or folders of them")
+    encoding: str = text("utf-8", help="how the corpus files are encoded, for example latin-1 or gb18030")
+    embedded_corpus: str = text("prose", help="without --corpus: this part of Python's own documentation and sources")
+    max_characters: int = text(0, help="use only so much of the corpus, from its beginning; 0: all of it")
+    validation_fraction: float = text(0.1, help="part of the text that is kept back to measure the model")
+    tokenizer: str = text("bpe", help="bpe: byte-level byte-pair encoding; char: a token for each character")
+    vocab_size: int = text(2048, help="how many different tokens bpe makes; char finds its own number")
+
+    n_layers: int = model(4, help="Transformer blocks on top of each other")
+    n_heads: int = model(6, help="attention heads in each block; must divide d_model")
+    d_model: int = model(192, help="numbers per token between the blocks")
+    max_seq_len: int = model(128, help="context: how many tokens the model sees at once")
+    dropout: float = model(0.0, help="part of the values zeroed in training, against overfitting")
+    bias: bool = model(False, help="biases in linear layers and norms, as in GPT-2")
+
+    steps: int = training(1500, help="optimizer steps in all")
+    batch_size: int = training(16, help="windows of text in a batch")
+    accumulate: int = training(1, help="batches per step: their gradients are averaged")
+    learning_rate: float = training(2e-3, help="at its highest, after the warm-up")
+    min_learning_rate: float = training(2e-4, help="at the end of the schedule")
+    schedule: str = training("cosine", help="how the learning rate falls; wsd falls in the last fifth only")
+    warmup_steps: int = training(100, help="steps in which the learning rate rises to its highest")
+    beta1: float = training(0.9, help="AdamW: memory of the mean gradient")
+    beta2: float = training(0.99, help="AdamW: memory of the squared gradient")
+    weight_decay: float = training(0.1, help="AdamW: pull towards 0, on matrices only")
+    clip: float = training(1.0, help="limit of the gradient's norm; 0: none")
+    seed: int = training(0, help="of the initial weights, the batches, dropout and samples")
+
+    log_every: int = reports(10, help="steps from one line in log.jsonl to the next")
+    evaluate_every: int = reports(250, help="steps between evaluations on the validation text; 0: at the end only")
+    evaluation_tokens: int = reports(65536, help="of these evaluations: how much they read; the last one reads all")
+    checkpoint_every: int = reports(250, help="steps between checkpoints; 0: at the end only")
+    sample_every: int = reports(500, help="steps between samples of text; 0: at the end only")
+    sample_tokens: int = reports(200, help="length of a sample")
+    temperature: float = reports(0.8, help="of samples: below 1 safer, above 1 wilder, 0 always the likeliest token")
+
+    def __post_init__(self):
+        types = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            self._check_type(field.name, types[field.name])
+            self._check_choice(field.name)
+        self._check_ranges()
+
+    def _check_type(self, name: str, wanted: Any) -> None:
+        value = getattr(self, name)
+        if name == "corpus":
+            object.__setattr__(self, name, tuple(value))  # JSON has lists only
+            return
+        if wanted is float and type(value) is int:
+            object.__setattr__(self, name, float(value))
+        elif type(value) is not wanted:
+            raise TypeError(f"{name} must be {_TYPE_NAMES[wanted]}, not {value!r}")
+
+    def _check_choice(self, name: str) -> None:
+        value = getattr(self, name)
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ValueError(
+                f"{name} must be one of {', '.join(CHOICES[name])}, not {value!r}{did_you_mean(value, CHOICES[name])}"
+            )
+
+    def _check_ranges(self) -> None:
+        at_least_1 = ("vocab_size", "n_layers", "n_heads", "d_model", "max_seq_len", "steps", "batch_size")
+        for name in (*at_least_1, "accumulate", "log_every", "sample_tokens"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        at_least_0 = ("max_characters", "warmup_steps", "weight_decay", "clip", "seed", "temperature")
+        for name in (*at_least_0, "evaluate_every", "checkpoint_every", "sample_every", "min_learning_rate"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
+        for name in ("beta1", "beta2", "dropout"):
+            self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._require("validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
+        self._require("evaluation_tokens", self.evaluation_tokens >= 2, "at least 2")
+        self._require("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
+        lowest = f"at most the learning rate {self.learning_rate:g}"
+        self._require("min_learning_rate", self.min_learning_rate <= self.learning_rate, lowest)
+        self._require("warmup_steps", self.warmup_steps <= self.steps, f"at most the {self.steps} steps")
+        divides = f"a divisor of d_model = {self.d_model}"
+        self._require("n_heads", self.d_model % self.n_heads == 0, divides)
+
+    def _require(self, name: str, good: bool, wanted: str) -> None:
+        if not good:
+            raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
+
+    def override(self, **changes: Any) -> PretrainConfig:
+        """A copy with other values. Raises TypeError for an unknown field, and suggests the nearest."""
+        names = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names:
+                raise TypeError(f"a pretraining run has no setting {name!r}{did_you_mean(name, names)}")
+        return dataclasses.replace(self, **changes)
+
+
+# Learning rates and sizes were found by trial on the embedded corpus; see the README for what they reach.
+LAPTOP = PretrainConfig()
+
+# Every step of the way in seconds, with the kernels as plain Python: NUMBA_DISABLE_JIT=1.
+DEBUG = LAPTOP.override(
+    embedded_corpus="topics",
+    max_characters=4000,
+    tokenizer="char",
+    n_layers=2,
+    n_heads=2,
+    d_model=16,
+    max_seq_len=16,
+    steps=10,
+    batch_size=2,
+    warmup_steps=2,
+    log_every=1,
+    evaluate_every=5,
+    evaluation_tokens=64,
+    checkpoint_every=5,
+    sample_every=0,
+    sample_tokens=20,
+)
+
+# nanoGPT's setting for a CPU (its README and config/train_shakespeare_char.py), step for step.
+SHAKESPEARE_CPU = LAPTOP.override(
+    embedded_corpus="none",
+    tokenizer="char",
+    n_layers=4,
+    n_heads=4,
+    d_model=128,
+    max_seq_len=64,
+    steps=2000,
+    batch_size=12,
+    learning_rate=1e-3,
+    min_learning_rate=1e-4,
+    evaluate_every=250,
+    evaluation_tokens=12 * 64 * 20,
+)
+
+PRESETS = {
+    "laptop": (LAPTOP, "a small GPT on Python's own documentation, in minutes on two cores"),
+    "debug": (DEBUG, "a tiny GPT in seconds, even with NUMBA_DISABLE_JIT=1, to step through"),
+    "shakespeare-cpu": (SHAKESPEARE_CPU, "nanoGPT's CPU setting, characters; needs --corpus FILE"),
+}
+
+
+def preset(name: str) -> PretrainConfig:
+    """The settings of that name. Raises ValueError for an unknown one, and suggests the nearest."""
+    if name not in PRESETS:
+        raise ValueError(
+            f"there is no preset {name!r}{did_you_mean(name, PRESETS)}; the presets are {', '.join(PRESETS)}"
+        )
+    return PRESETS[name][0]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """ " (did you mean …?)" for a name that is nearly one of `names`, else nothing."""
+    names = list(names)
+    begun = [other for other in names if name and other.startswith(name)]
+    near = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def model_config(config: PretrainConfig, vocab_size: int) -> GPTConfig:
+    from ..models import GPTConfig
+
+    return GPTConfig(
+        vocab_size=vocab_size,
+        max_seq_len=config.max_seq_len,
+        n_layers=config.n_layers,
+        n_heads=config.n_heads,
+        d_model=config.d_model,
+        dropout=config.dropout,
+        bias=config.bias,
+    )
+
+
+def build_model(config: PretrainConfig, vocab_size: int) -> GPT:
+    """A GPT with new weights, drawn from `config.seed`."""
+    import numpy as np
+
+    from ..models import GPT
+
+    return GPT(model_config(config, vocab_size), np.random.default_rng(config.seed))
+
+
+def build_optimizer(config: PretrainConfig, model: GPT) -> AdamW:
+    """AdamW; weight decay is for matrices, since norms and biases do not overfit (as in GPT-3 and nanoGPT)."""
+    from ..optim import AdamW
+
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}]
+    groups += [{"params": vectors, "weight_decay": 0.0}] if vectors else []
+    return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+
+
+def build_schedule(config: PretrainConfig) -> Callable[[int], float]:
+    """From the step (0, 1, …) to the factor on the learning rate."""
+    from .. import optim
+
+    final_factor = config.min_learning_rate / config.learning_rate
+    settings = {"n_steps": config.steps, "warmup_steps": config.warmup_steps, "final_factor": final_factor}
+    if config.schedule == "wsd":
+        settings["decay_steps"] = min(config.steps // 5, config.steps - config.warmup_steps)
+    return partial(getattr(optim, config.schedule), **settings)

@@ -1,0 +1,142 @@
+"""A run's folder: where its settings, text, checkpoints and results are, and how to open them again.
+
+config.json            preset and settings
+tokenizer.json
+train.tokens  val.tokens
+corpus.json            how the text was cleaned and split, and what zlib and lzma make of the validation part
+last.safetensors       the newest checkpoint: training goes on from here
+best.safetensors       the weights with the lowest validation loss so far
+log.jsonl              a line for each logged step
+summary.json  loss.png  sample.txt    at the end
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .recipes import PretrainConfig, build_model
+
+if TYPE_CHECKING:
+    from ..models import GPT
+    from ..text import BPETokenizer, CharTokenizer
+    from .checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Run:
+    """An existing run: `open_run(folder)` makes one."""
+
+    folder: Path
+    preset: str
+    config: PretrainConfig
+
+    @cached_property
+    def tokenizer(self) -> BPETokenizer | CharTokenizer:
+        from ..text import load_tokenizer
+
+        return load_tokenizer(self.folder / "tokenizer.json")
+
+    @cached_property
+    def corpus_facts(self) -> dict[str, Any]:
+        return read_json(self.folder / "corpus.json")
+
+    def checkpoint_path(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+    def load_model(self, name: str = "best") -> tuple[GPT, Checkpoint]:
+        """The model with the weights of a checkpoint: "best", or "last", which also stands in where there is no best.
+
+        Raises ValueError where the checkpoint is damaged or does not fit the settings in config.json.
+        """
+        from .checkpoint import load_checkpoint
+
+        path = self.checkpoint_path(name)
+        if name == "best" and not path.exists():
+            path = self.checkpoint_path("last")
+        checkpoint = load_checkpoint(path)
+        model = build_model(self.config, self.tokenizer.vocab_size)
+        checkpoint.restore(model)
+        return model, checkpoint
+
+
+def open_run(folder: str | os.PathLike) -> Run:
+    """Raises FileNotFoundError where the folder holds no run, ValueError where its settings are damaged."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{str(folder)!r} holds no run, there is no config.json in it: give the folder that "
+            "`tinygrad-llm pretrain` made"
+        )
+    facts = read_json(path)
+    try:
+        return Run(Path(folder), facts["preset"], PretrainConfig(**facts["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the settings in {str(path)!r} are damaged ({error}): start a new run") from None
+
+
+def save_config(folder: Path, preset: str, config: PretrainConfig) -> None:
+    write_json(folder / "config.json", {"preset": preset, "config": dataclasses.asdict(config)})
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill; it gets its name at the end of the `with` block, and does not exist where that fails.
+
+    Raises ValueError at once for a folder that has something in it.
+    """
+    require_free(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    building.mkdir()
+    try:
+        yield building
+        if folder.exists():
+            folder.rmdir()  # it is empty
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def require_free(folder: Path) -> None:
+    """Raise ValueError unless the folder is new or empty."""
+    if (folder / "config.json").exists():
+        raise ValueError(
+            f"{str(folder)!r} already holds a run: go on with it by --resume {folder}, or choose another --out"
+        )
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        raise ValueError(f"{str(folder)!r} exists and is not empty: choose another folder with --out")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises FileNotFoundError, or ValueError where the file holds no JSON object."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{str(path)!r} is missing: the run's folder is not complete")
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{str(path)!r} is damaged, it is no JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{str(path)!r} is damaged: it should hold a JSON object, not a {type(data).__name__}")
+    return data
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a file that appears under its name complete or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
