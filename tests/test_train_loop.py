@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(bad_value):
     next(steps)
     next(steps)
     before = weights_of(model)
-    with pytest.raises(FloatingPointError, match="loss became (nan|inf) in step 3"):
+    with pytest.raises(FloatingPointError, match=r"loss became (nan|inf) in step 3"):
         next(steps)
     assert_equal_weights(before, weights_of(model))
 

@@ -1,9 +1,10 @@
-"""Cases for reshape, permute, expand, clone, repeat, flip, roll, cat, stack, split and their kin."""
+"""Cases for cast, reshape, permute, expand, clone, repeat, flip, roll, cat, stack, split and their kin."""
 
 import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_llm.ops.combine import Cat, Stack, cat, chunk, narrow, split, stack, unbind
+from tinygrad_llm.ops.common import Cast
 from tinygrad_llm.ops.indexing import Slice
 from tinygrad_llm.ops.rearrange import Flip, Repeat, Roll, flip, repeat, roll
 from tinygrad_llm.ops.shape import (
@@ -101,6 +102,11 @@ CASES = [
         lambda x: expand(x, 2, *[-1] * (x.ndim - 1), 3), lambda x: np.broadcast_to(x, (2, *x.shape[:-1], 3)),
         one(shapes(max_dims=2).map(lambda shape: (*shape, 1))), example(2, 1),
         lambda torch, x: x.expand(2, 2, 3),
+    ),
+    OpCase(  # to another dtype is in tests/test_operators.py: a float32 is too coarse for differences
+        "cast", Cast,
+        lambda x: Cast.record(*Cast.forward(x.data, x.dtype), x), np.copy, one(ANY), example(2, 3),
+        lambda torch, x: x.to(x.dtype, copy=True),
     ),
     OpCase("clone", Clone, clone, np.copy, one(ANY), example(2, 3), lambda torch, x: x.clone()),
     OpCase(

@@ -54,7 +54,8 @@ def copy_block(block, source):
     """block[i, k] = source[i, k], and zeros around it up to whole tiles."""
     m, depth = source.shape
     for i in range(m):
-        to, row = block[i], source[i]
+        to = block[i]
+        row = source[i]
         for k in range(depth):
             to[k] = row[k]
     pad_with_zeros(block, m, depth)

@@ -35,7 +35,8 @@ def softmax_forward(out, x):
     """Each row of x (N, V) to probabilities."""
     N, V = x.shape
     for n in prange(N):
-        row, out_row = x[n], out[n]
+        row = x[n]
+        out_row = out[n]
         largest = row[0]
         for v in range(V):
             largest = max(largest, row[v])
@@ -53,7 +54,9 @@ def softmax_backward(dx, dout, out):
     """Forward was out = softmax(x); so now, per row, dx = out · (dout − ⟨dout, out⟩)."""
     N, V = out.shape
     for n in prange(N):
-        p, dp, dx_row = out[n], dout[n], dx[n]
+        p = out[n]
+        dp = dout[n]
+        dx_row = dx[n]
         inner = out.dtype.type(0.0)
         for v in range(V):
             inner += dp[v] * p[v]
@@ -65,16 +68,19 @@ def softmax_backward(dx, dout, out):
 def log_softmax_forward(out, x):
     N, V = x.shape
     for n in prange(N):
-        row, out_row = x[n], out[n]
+        row = x[n]
+        out_row = out[n]
         largest = row[0]
         for v in range(V):
             largest = max(largest, row[v])
         total = x.dtype.type(0.0)
         for v in range(V):
             total += fast_exp(row[v] - largest)
-        log_total = largest + np.log(total)
+        log_total = np.log(total)
+        # largest − x is never negative. abs keeps a compiler that may regroup sums from adding log_total to
+        # largest first, which would cost the digits of a small result for large scores.
         for v in range(V):
-            out_row[v] = row[v] - log_total
+            out_row[v] = -(abs(largest - row[v]) + log_total)
 
 
 @kernel(parallel=True)
@@ -82,7 +88,9 @@ def log_softmax_backward(dx, dout, out):
     """Forward was out = x − log Σ e^x; the second term spreads Σ dout over the row as softmax(x) = e^out does."""
     N, V = out.shape
     for n in prange(N):
-        log_p, dlog_p, dx_row = out[n], dout[n], dx[n]
+        log_p = out[n]
+        dlog_p = dout[n]
+        dx_row = dx[n]
         total = out.dtype.type(0.0)
         for v in range(V):
             total += dlog_p[v]
