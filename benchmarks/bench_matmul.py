@@ -1,6 +1,6 @@
 """matmul: our kernel against NumPy's BLAS and PyTorch on the shapes of small models. This decides `use_kernel`.
 
-    python benchmarks/bench_matmul.py            # needs the extra `compare` for PyTorch
+python benchmarks/bench_matmul.py            # needs the extra `compare` for PyTorch
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A whole training step (forward, backward, clip, AdamW): ours against PyTorch, with the same weights and batches.
 
-    python benchmarks/bench_step.py [--model nano|baby|vocab4k|gpt2] [--compile]        # needs the extra `compare`
-    python benchmarks/bench_step.py --agree                      # the two loss curves over the first 100 steps
+python benchmarks/bench_step.py [--model nano|baby|vocab4k|gpt2] [--compile]        # needs the extra `compare`
+python benchmarks/bench_step.py --agree                      # the two loss curves over the first 100 steps
 """
 
 from __future__ import annotations

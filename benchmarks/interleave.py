@@ -38,4 +38,6 @@ def machine() -> str:
     """One line about where the figures were taken."""
     import numba
 
-    return f"{os.cpu_count()} cores, NumPy {np.__version__}, Numba {numba.__version__} ({numba.config.CPU_NAME or 'host'})"
+    return (
+        f"{os.cpu_count()} cores, NumPy {np.__version__}, Numba {numba.__version__} ({numba.config.CPU_NAME or 'host'})"
+    )

@@ -45,8 +45,7 @@ def like(model) -> TorchGPT:
     """A TorchGPT with the weights of our GPT, whose names differ only in the part of a block they belong to."""
     twin = TorchGPT(model.config)
     ours = {
-        name.replace("attention.", "").replace("feed_forward.", ""): value
-        for name, value in model.state_dict().items()
+        name.replace("attention.", "").replace("feed_forward.", ""): value for name, value in model.state_dict().items()
     }
     twin.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in ours.items()})
     return twin

@@ -161,9 +161,7 @@ def test_split_keeps_everything_and_separates_copies(texts, seed):
     assert split.train
     assert split.validation
     if split.how.startswith("by document"):
-        assert {normalize(d.text) for d in split.train}.isdisjoint(
-            normalize(d.text) for d in split.validation
-        )
+        assert {normalize(d.text) for d in split.train}.isdisjoint(normalize(d.text) for d in split.validation)
         assert sorted(split.train + split.validation, key=documents.index) == documents
         share = sum(len(d.text) for d in split.validation) / sum(map(len, texts))
         assert 0.18 <= share <= 0.22 + 1e-9

@@ -54,9 +54,7 @@ def test_documents_without_eos_are_apart_by_a_blank_line(tmp_path):
     assert header.text_bytes == header.n_tokens
 
 
-@pytest.mark.parametrize(
-    ("vocab_size", "dtype"), [(65_536, np.uint16), (65_537, np.uint32), (200_000, np.uint32)]
-)
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(65_536, np.uint16), (65_537, np.uint32), (200_000, np.uint32)])
 def test_dtype_fits_the_vocabulary(tmp_path, vocab_size, dtype):
     eos_id = vocab_size - 1
     write_tokens(tmp_path / "t", DOCUMENTS, ByteTokenizer(eos_id, vocab_size))
@@ -233,9 +231,7 @@ def test_seeds_give_the_same_and_other_batches():
 def test_random_batches_errors():
     tokens = np.arange(20)
     assert next(RandomBatches(tokens, 1, 19))[1][0, -1] == 19
-    with pytest.raises(
-        ValueError, match=r"has 20 tokens, but one window takes 21 .* more text or a shorter context"
-    ):
+    with pytest.raises(ValueError, match=r"has 20 tokens, but one window takes 21 .* more text or a shorter context"):
         RandomBatches(tokens, 1, 20)
     for batch_size, seq_len, name in ((0, 4, "batch_size"), (4, 0, "seq_len")):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):

@@ -84,10 +84,12 @@ def test_tokens_come_one_by_one(model):
 
 def test_generating_leaves_the_callers_modes_alone(model):
     model.train()
+    model.blocks[1].eval()
     tokens = generate_tokens(model, [3, 1], 6, rng=rng())
     next(tokens)
     assert model.training
     assert model.blocks[0].dropout.training
+    assert not model.blocks[1].dropout.training
     assert is_grad_enabled()
     model.eval()
     generate(model, [3], 2)
@@ -167,3 +169,9 @@ def test_impossible_requests(model, ids, settings, error, message):
     for function in (generate, generate_naive, generate_tokens):
         with pytest.raises(error, match=message):
             function(model, ids, **settings)
+
+
+def test_dropout_is_off_while_generating(model):
+    model.train()
+    in_training = generate(model, [3, 1], 10, temperature=0)
+    np.testing.assert_array_equal(in_training, generate(model.eval(), [3, 1], 10, temperature=0))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -187,6 +188,33 @@ def test_clipping_large_float32_gradients():
     exact = np.linalg.norm(p.grad.data.astype("float64"))
     assert optim.clip_grad_norm_([p], 1.0) == pytest.approx(exact, rel=1e-6)
     assert np.linalg.norm(p.grad.data) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_results_do_not_depend_on_jit_or_threads():
+    """Sums run over chunks of a fixed size, so one thread and many round alike, bit for bit."""
+    rng = np.random.default_rng(0)
+    start, gradient = rng.standard_normal((2, 5 * CHUNK + 3)).astype(np.float32)
+
+    def clipped_step() -> tuple[float, np.ndarray]:
+        p = Tensor(start, requires_grad=True)
+        p.grad = Tensor(gradient)
+        norm = optim.clip_grad_norm_([p], 1.0)
+        optim.AdamW([p], lr=0.1).step()
+        return norm, p.data
+
+    norm, stepped = clipped_step()
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        single_norm, single = clipped_step()
+    finally:
+        numba.set_num_threads(threads)
+    assert norm == single_norm
+    np.testing.assert_array_equal(stepped, single)
+    with no_jit():
+        plain_norm, plain = clipped_step()
+    assert norm == pytest.approx(plain_norm, rel=1e-5)
+    np.testing.assert_allclose(stepped, plain, rtol=1e-4, atol=1e-6)
 
 
 def test_clipping_without_gradients_and_with_nonfinite_ones():

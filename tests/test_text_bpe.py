@@ -24,9 +24,7 @@ TOKENIZER = BPETokenizer.train(TEXT, 400, [END_OF_TEXT, "<|im_start|>"])
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 # All classes of the pattern meet here.
 spaced_text = st.text("ab'sre1 \t\n\r\x0b\x1c\x85\xa0\u3000é!中", max_size=60)
-words_of_few_letters = st.dictionaries(
-    st.text("abc", min_size=1, max_size=12), st.integers(1, 9), max_size=12
-)
+words_of_few_letters = st.dictionaries(st.text("abc", min_size=1, max_size=12), st.integers(1, 9), max_size=12)
 
 
 @given(any_text | spaced_text)
@@ -154,9 +152,7 @@ def test_encoding_equals_the_naive_algorithm(word, word_counts):
 
 @given(any_text)
 def test_encoding_real_text_equals_the_naive_algorithm(text):
-    expected = [
-        token_id for word in regex.findall(GPT2_PATTERN, text) for token_id in encode_naive(word, TOKENIZER)
-    ]
+    expected = [token_id for word in regex.findall(GPT2_PATTERN, text) for token_id in encode_naive(word, TOKENIZER)]
     assert TOKENIZER.encode(text) == expected
 
 

@@ -159,15 +159,17 @@ def generate_naive(
 
 
 def _logits(model, ids: np.ndarray, cache) -> np.ndarray:
-    """The model in evaluation mode and without a graph, only while it runs: between two tokens the caller may do
-    as they like, train included."""
-    was_training = model.training
-    model.eval()
+    """Without dropout and without a graph, but only while the model runs: between two tokens its modes are the
+    caller's."""
+    in_training = [module for module in model.modules() if module.training] if model.training else []
+    for module in in_training:
+        module.training = False
     try:
         with no_grad():
             return model.next_token_logits(ids, cache).data
     finally:
-        model.train(was_training)
+        for module in in_training:
+            module.training = True
 
 
 def _checked_prompt(model, ids) -> np.ndarray:

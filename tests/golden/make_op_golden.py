@@ -30,9 +30,7 @@ def golden_arrays(case: OpCase) -> dict[str, np.ndarray]:
         arrays[f"{case.name}/{dtype}/out"] = out.detach().numpy()
         for number, x in enumerate(inputs):
             arrays[f"{case.name}/{dtype}/input{number}"] = x.detach().numpy()
-            arrays[f"{case.name}/{dtype}/grad{number}"] = (
-                torch.zeros_like(x) if x.grad is None else x.grad
-            ).numpy()
+            arrays[f"{case.name}/{dtype}/grad{number}"] = (torch.zeros_like(x) if x.grad is None else x.grad).numpy()
     return arrays
 
 

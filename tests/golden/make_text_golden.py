@@ -29,8 +29,7 @@ PARAGRAPHS = [
     "The lower the newer, the wider the newest: low, lower, lowest; new, newer, newest; wide, wider, widest. "
     "We'll see that they're merged, I've said so, you'd think so, and I'm sure he's right.",
     "分词器把文本切成小块，模型可以数这些小块。常见的小块变长，少见的小块保持短小。文本的每一个字都可以写成字节。",
-    "In 1994 it was 12 pages, in 2016 it was 300, in 2019 it was 50,257 tokens; "
-    "aaa aaaa aaaaa aaaaaaa, ababab babab.",
+    "In 1994 it was 12 pages, in 2016 it was 300, in 2019 it was 50,257 tokens; aaa aaaa aaaaa aaaaaaa, ababab babab.",
     "Größe, naïve café, smörgåsbord; Привет, мир! Привет, слова; 😀😀 🎉 👩‍👩‍👧 😀.",
 ]
 TRAINING_TEXT = "\n\n".join([*PARAGRAPHS, *reversed(PARAGRAPHS), PARAGRAPHS[0], PARAGRAPHS[3]]) + "\n"
@@ -86,8 +85,7 @@ def main() -> None:
     # Without the special token, its name is plain text, as it is by default in tinygrad_llm.
     plain_ids = [hugging_face.encode(text).ids for text in STRINGS]
     words = [
-        [word for word, _ in hugging_face.pre_tokenizer.pre_tokenize_str(text)] if text else []
-        for text in STRINGS
+        [word for word, _ in hugging_face.pre_tokenizer.pre_tokenize_str(text)] if text else [] for text in STRINGS
     ]
     hugging_face.add_special_tokens([END_OF_TEXT])
     special_ids = [hugging_face.encode(text).ids for text in STRINGS]

@@ -22,14 +22,8 @@ class OpCase:
     function: type[Function]  # the op under test; every Function subclass of the package needs a case
     call: Callable[..., Tensor]  # the public function on tensors: lambda x: F.softmax(x, dim=0)
     ref: Callable[..., np.ndarray]  # the same in plain NumPy, on arrays
-    inputs: SearchStrategy[
-        tuple[np.ndarray, ...]
-    ]  # random shapes and values, zero-size and size-1 axes included
-    example: Callable[
-        [np.random.Generator], tuple[np.ndarray, ...]
-    ]  # fixed small inputs for the golden values
+    inputs: SearchStrategy[tuple[np.ndarray, ...]]  # random shapes and values, zero-size and size-1 axes included
+    example: Callable[[np.random.Generator], tuple[np.ndarray, ...]]  # fixed small inputs for the golden values
     torch: Callable | None = None  # lambda torch, x: torch.softmax(x, 0); None where PyTorch has no such op
     kernels: bool = False  # has Numba kernels: also compared jitted against plain Python
-    differentiable_at: Callable[..., bool] | None = (
-        None  # on inputs: False near kinks and ties, where no slope exists
-    )
+    differentiable_at: Callable[..., bool] | None = None  # on inputs: False near kinks and ties, where no slope exists

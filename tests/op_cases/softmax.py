@@ -19,9 +19,7 @@ def example(rng):
 
 
 # A row of no scores has no largest one, in plain NumPy an error: the axis itself has at least one element.
-LAST = shapes(min_dims=0, max_dims=2).flatmap(
-    lambda s: shapes(1, 1, min_side=1, max_side=6).map(lambda v: s + v)
-)
+LAST = shapes(min_dims=0, max_dims=2).flatmap(lambda s: shapes(1, 1, min_side=1, max_side=6).map(lambda v: s + v))
 FIRST = LAST.map(lambda shape: shape[::-1])
 
 CASES = [

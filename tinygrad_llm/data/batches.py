@@ -59,17 +59,13 @@ class RandomBatches:
         try:
             self._rng.bit_generator.state = copy.deepcopy(state["rng"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"the saved position of the batches is damaged ({error!r}): start anew"
-            ) from None
+            raise ValueError(f"the saved position of the batches is damaged ({error!r}): start anew") from None
 
     def _shape(self) -> dict[str, int]:
         return {"n_tokens": len(self.tokens), "batch_size": self.batch_size, "seq_len": self.seq_len}
 
 
-def sequential_batches(
-    tokens: np.ndarray, batch_size: int, seq_len: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def sequential_batches(tokens: np.ndarray, batch_size: int, seq_len: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches for evaluation: every token but the first is a target exactly once, in order.
 
     Yields int64 `x` and `y` of shape (B, T); the last of them may have fewer rows, and the rest that fills
@@ -84,9 +80,7 @@ def sequential_batches(
     return _sequential_batches(tokens, batch_size, seq_len)
 
 
-def _sequential_batches(
-    tokens: np.ndarray, batch_size: int, seq_len: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _sequential_batches(tokens: np.ndarray, batch_size: int, seq_len: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     n_targets = len(tokens) - 1
     whole = n_targets - n_targets % seq_len
     for start in range(0, whole, batch_size * seq_len):
@@ -104,9 +98,7 @@ def _window(tokens: np.ndarray, start: int, stop: int, seq_len: int) -> tuple[np
 
 def _check(tokens: np.ndarray, batch_size: int, seq_len: int) -> None:
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
-        raise ValueError(
-            f"tokens must be a one-dimensional integer array, got {tokens.dtype} of shape {tokens.shape}"
-        )
+        raise ValueError(f"tokens must be a one-dimensional integer array, got {tokens.dtype} of shape {tokens.shape}")
     for name, value in (("batch_size", batch_size), ("seq_len", seq_len)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")

@@ -75,13 +75,9 @@ def library_files(library: Path) -> list[Path]:
     """The standard library's .py files in sorted order, without `SKIPPED_FOLDERS` and build settings."""
     found = []
     for folder, subfolders, names in os.walk(library):
-        subfolders[:] = [
-            name for name in subfolders if name not in SKIPPED_FOLDERS and not name.startswith("config-")
-        ]
+        subfolders[:] = [name for name in subfolders if name not in SKIPPED_FOLDERS and not name.startswith("config-")]
         found += [
-            Path(folder, name)
-            for name in names
-            if name.endswith(".py") and not name.startswith("_sysconfigdata")
+            Path(folder, name) for name in names if name.endswith(".py") and not name.startswith("_sysconfigdata")
         ]
     return sorted(found, key=lambda path: path.relative_to(library).parts)
 

@@ -109,9 +109,7 @@ def _read_jsonl(path: Path, encoding: str, text_field: str) -> Iterator[Document
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(
-                f"{where}: not valid JSON ({error}); a .jsonl file holds one object per line"
-            ) from None
+            raise ValueError(f"{where}: not valid JSON ({error}); a .jsonl file holds one object per line") from None
         if not isinstance(row, dict) or text_field not in row:
             has = f"only the fields {sorted(row)}" if isinstance(row, dict) else f"a {type(row).__name__}"
             raise ValueError(

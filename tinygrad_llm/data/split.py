@@ -43,8 +43,7 @@ def split_documents(documents: Iterable[Document], fraction: float = 0.1, seed: 
     if not train or not validation:
         size = sum(len(document.text) for document in documents)
         raise ValueError(
-            f"a corpus of {size:,} characters is too short to keep {fraction:.0%} of it "
-            "for validation: give more text"
+            f"a corpus of {size:,} characters is too short to keep {fraction:.0%} of it for validation: give more text"
         )
     return Split(train, validation, how)
 

@@ -175,9 +175,7 @@ def read_token_header(path: str | os.PathLike) -> TokenHeader:
         header = TokenHeader(**fields)
         itemsize = {"uint16": 2, "uint32": 4}[header.dtype]
     except (ValueError, TypeError, KeyError):
-        raise ValueError(
-            f"the header of the token file {str(path)!r} is damaged: write the file again"
-        ) from None
+        raise ValueError(f"the header of the token file {str(path)!r} is damaged: write the file again") from None
     if header.version != FORMAT_VERSION:
         raise ValueError(
             f"the token file {str(path)!r} has format version {header.version}, this program reads "

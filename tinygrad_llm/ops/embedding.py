@@ -42,7 +42,8 @@ def embedding_backward(dweight, dout, ids, padding_idx):
                 dw[c] = 0
         for n in range(N):
             if ids[n] != padding_idx:
-                dw, d = dweight[ids[n], c0:c1], dout[n, c0:c1]
+                dw = dweight[ids[n], c0:c1]
+                d = dout[n, c0:c1]
                 for c in range(c1 - c0):
                     dw[c] += d[c]
 

@@ -130,8 +130,8 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
 
     `index` has as many dims as `x`, none but `dim` larger than that of `x`.
 
-    >>> gather(tensor([[0.1, 0.9], [0.7, 0.3]]), 1, tensor([[1], [0]])).tolist()  # each row's target
-    [[0.9], [0.7]]
+    >>> gather(tensor([[1.0, 9.0], [7.0, 3.0]]), 1, tensor([[1], [0]])).tolist()  # each row's target
+    [[9.0], [7.0]]
     """
     dim = canonical_dim("gather", dim, x.ndim)
     ids = as_tensor("gather", index).data

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..autograd import Function, Tensor
 from ..kernel import jit_enabled
-from .common import as_matrix, broadcast_shape, unbroadcast
+from .common import as_matrix, as_tensor, broadcast_shape, unbroadcast
 from .matmul_kernels import BLOCK, ROWS, batched_matmul_kernel, matmul_kernel
 
 _backend = "auto"
@@ -174,9 +174,8 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _operands(op: str, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = as_tensor(op, a), as_tensor(op, b)
     for x in (a, b):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{op}: needs two Tensors, got {type(a).__name__} and {type(b).__name__}.")
         if x.ndim == 0:
             raise ValueError(f"{op}: both operands need at least one dim, got {a.shape} and {b.shape}; use * to scale.")
     if a.dtype != b.dtype:

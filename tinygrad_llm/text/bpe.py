@@ -78,9 +78,7 @@ class BPETokenizer:
         return cls.from_merges(merges, special_tokens)
 
     @classmethod
-    def from_merges(
-        cls, merges: Iterable[tuple[int, int]], special_tokens: Sequence[str] = ()
-    ) -> "BPETokenizer":
+    def from_merges(cls, merges: Iterable[tuple[int, int]], special_tokens: Sequence[str] = ()) -> "BPETokenizer":
         """A tokenizer of the merges that `learn_merges` yields: merge number i makes the token 256 + i."""
         special_tokens = _names(special_tokens)
         merges, tokens = list(merges), list(BASE_TOKENS)

@@ -49,13 +49,9 @@ def ordinary_ids(tokens: Sequence[bytes], special_tokens: Mapping[str, int]) -> 
         if special.get(token) == token_id:
             continue
         if token in special:
-            raise ValueError(
-                f"the special token {_show(token)} is an ordinary token too: give it another name"
-            )
+            raise ValueError(f"the special token {_show(token)} is an ordinary token too: give it another name")
         if not token or token in ids:
-            raise ValueError(
-                f"the token {_show(token)} at id {token_id} is empty or stands there a second time"
-            )
+            raise ValueError(f"the token {_show(token)} at id {token_id} is empty or stands there a second time")
         ids[token] = token_id
     missing = [byte for byte in range(256) if bytes([byte]) not in ids]
     if missing:
@@ -66,16 +62,12 @@ def ordinary_ids(tokens: Sequence[bytes], special_tokens: Mapping[str, int]) -> 
     return ids
 
 
-def merge_table(
-    tokens: Sequence[bytes], merges: Sequence[tuple[int, int]], ids: Mapping[bytes, int]
-) -> MergeTable:
+def merge_table(tokens: Sequence[bytes], merges: Sequence[tuple[int, int]], ids: Mapping[bytes, int]) -> MergeTable:
     """For each pair its rank and merged id. Raises ValueError if a merge is impossible or repeated."""
     table: MergeTable = {}
     for rank, (left, right) in enumerate(merges):
         if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(
-                f"merge {rank} names the ids {left} and {right}, but the last id is {len(tokens) - 1}"
-            )
+            raise ValueError(f"merge {rank} names the ids {left} and {right}, but the last id is {len(tokens) - 1}")
         merged = ids.get(tokens[left] + tokens[right])
         if merged is None:
             raise ValueError(

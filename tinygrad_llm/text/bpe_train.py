@@ -18,9 +18,7 @@ from operator import add
 from .byte_alphabet import BYTE_IDS
 
 
-def learn_merges(
-    word_counts: Mapping[str, int], n_merges: int, min_frequency: int = 2
-) -> Iterator[tuple[int, int]]:
+def learn_merges(word_counts: Mapping[str, int], n_merges: int, min_frequency: int = 2) -> Iterator[tuple[int, int]]:
     """Yield up to `n_merges` pairs of token ids `(left, right)`, the most frequent first.
 
     The ids 0–255 are the bytes (in the order of `byte_alphabet`), and the merge number i makes the token

@@ -28,6 +28,5 @@ def from_visible(visible: str) -> bytes:
         return bytes(map(_CHARACTER_TO_BYTE.__getitem__, visible))
     except KeyError as error:
         raise ValueError(
-            f"the token {visible!r} holds {error.args[0]!r}, which stands for no byte: "
-            "this is no byte-level vocabulary"
+            f"the token {visible!r} holds {error.args[0]!r}, which stands for no byte: this is no byte-level vocabulary"
         ) from None

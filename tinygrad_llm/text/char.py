@@ -49,9 +49,7 @@ class CharTokenizer:
             check_text(text)
             found.update(text)
         if not found:
-            raise ValueError(
-                "the text is empty, so there are no characters to make tokens of: give some text"
-            )
+            raise ValueError("the text is empty, so there are no characters to make tokens of: give some text")
         return cls("".join(sorted(found)))
 
     def encode(self, text: str) -> list[int]:

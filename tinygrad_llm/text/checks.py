@@ -30,9 +30,7 @@ def check_ids(ids: Iterable[int] | np.ndarray, vocab_size: int) -> list[int]:
         raise TypeError(f"token ids must be a flat row of integers, got {array.dtype} of shape {array.shape}")
     if array.min() < 0 or array.max() >= vocab_size:
         wrong = array[(array < 0) | (array >= vocab_size)][0]
-        raise IndexError(
-            f"the token id {wrong} is out of range: this vocabulary has the ids 0 to {vocab_size - 1:,}"
-        )
+        raise IndexError(f"the token id {wrong} is out of range: this vocabulary has the ids 0 to {vocab_size - 1:,}")
     return array.tolist()
 
 
@@ -42,9 +40,7 @@ def read_json(path: str | os.PathLike) -> dict:
     try:
         data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # RecursionError: brackets nested by the thousand
-        raise ValueError(
-            f"{path} is not JSON, so no tokenizer file ({error}): save the tokenizer again"
-        ) from None
+        raise ValueError(f"{path} is not JSON, so no tokenizer file ({error}): save the tokenizer again") from None
     if not isinstance(data, dict):
         raise ValueError(f"{path} holds a JSON {type(data).__name__}, but a tokenizer file holds an object")
     return data

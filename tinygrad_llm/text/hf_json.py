@@ -57,15 +57,11 @@ def from_json(data: Mapping[str, Any]) -> Parts:
     _check_pipeline(data)
     model = _expect(data.get("model"), dict, "model")
     if model.get("type", "BPE") != "BPE":
-        raise ValueError(
-            f"model.type is {model['type']!r}, but only byte-level BPE is read here: it must be 'BPE'"
-        )
+        raise ValueError(f"model.type is {model['type']!r}, but only byte-level BPE is read here: it must be 'BPE'")
     options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
     for option in options:
         if model.get(option):
-            raise ValueError(
-                f"model.{option} is {model[option]!r}, which is not supported: it must be null or false"
-            )
+            raise ValueError(f"model.{option} is {model[option]!r}, which is not supported: it must be null or false")
     special_tokens = _special_tokens(_expect(data.get("added_tokens") or [], list, "added_tokens"))
     merges = _expect(model.get("merges"), list, "model.merges")
     return from_vocab(_expect(model.get("vocab"), dict, "model.vocab"), merges, special_tokens)
@@ -75,9 +71,7 @@ def from_vocab(vocab: Mapping[str, Any], merges: Sequence[Any], special_tokens: 
     """The same from the vocabulary, the merges (`"a b"` or `["a", "b"]`) and the special tokens."""
     for name, token_id in special_tokens.items():
         if vocab.get(name, token_id) != token_id:
-            raise ValueError(
-                f"the special token {name!r} has the id {token_id}, but {vocab[name]} in the vocabulary"
-            )
+            raise ValueError(f"the special token {name!r} has the id {token_id}, but {vocab[name]} in the vocabulary")
     tokens: dict[int, bytes] = {}
     for name, token_id in {**vocab, **special_tokens}.items():
         if type(token_id) is not int:
@@ -87,9 +81,7 @@ def from_vocab(vocab: Mapping[str, Any], merges: Sequence[Any], special_tokens: 
         tokens[token_id] = name.encode("utf-8") if name in special_tokens else from_visible(name)
     gap = next((token_id for token_id in range(len(tokens)) if token_id not in tokens), None)
     if gap is not None:
-        raise ValueError(
-            f"the ids of {len(tokens):,} tokens must be 0 to {len(tokens) - 1:,}, but {gap} is missing"
-        )
+        raise ValueError(f"the ids of {len(tokens):,} tokens must be 0 to {len(tokens) - 1:,}, but {gap} is missing")
     pairs = [_merge(merge, vocab) for merge in merges]
     return [tokens[token_id] for token_id in range(len(tokens))], pairs, dict(special_tokens)
 
@@ -106,18 +98,14 @@ def read_merges(path: str | os.PathLike) -> list[str]:
 def _check_pipeline(data: Mapping[str, Any]) -> None:
     """Raise ValueError where a step of the pipeline does anything but byte-level BPE."""
     if data.get("normalizer") is not None:
-        raise ValueError(
-            "it has a normalizer, which would change the text: only files without one are read here"
-        )
+        raise ValueError("it has a normalizer, which would change the text: only files without one are read here")
     for step in ("pre_tokenizer", "decoder", "post_processor"):
         options = data.get(step)
         if options is None and step != "pre_tokenizer":
             continue
         kind = options.get("type") if isinstance(options, dict) else options
         if kind != "ByteLevel":
-            raise ValueError(
-                f"its {step} must be 'ByteLevel' as in GPT-2, got {kind!r}, which is not supported"
-            )
+            raise ValueError(f"its {step} must be 'ByteLevel' as in GPT-2, got {kind!r}, which is not supported")
     pre_tokenizer = data["pre_tokenizer"]
     if pre_tokenizer.get("add_prefix_space", True) or not pre_tokenizer.get("use_regex", True):
         raise ValueError("its pre_tokenizer must have add_prefix_space false and use_regex true, as GPT-2's")
@@ -132,9 +120,7 @@ def _special_tokens(added_tokens: Sequence[Any]) -> dict[str, Any]:
         if name in special_tokens:
             raise ValueError(f"the added token {name!r} comes twice")
         if any(added.get(option) for option in ("single_word", "lstrip", "rstrip")):
-            raise ValueError(
-                f"the added token {name!r} has single_word, lstrip or rstrip, which is not supported"
-            )
+            raise ValueError(f"the added token {name!r} has single_word, lstrip or rstrip, which is not supported")
         if not added.get("special"):
             raise ValueError(f"the added token {name!r} is not special, which is not supported")
         special_tokens[name] = added.get("id")
