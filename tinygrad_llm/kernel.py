@@ -7,7 +7,7 @@ that uses it, so nothing stands between an op and its loops, neither in time nor
         F.softmax(x)          # the names are the plain functions again: breakpoints in kernels are hit
 
 Compiled code is kept on disk in a folder named after a hash of the sources it was made from (its own file and
-`ops/fast_math.py`, whose helpers get compiled into it), so that an edit recompiles and stale code never runs.
+those of the helpers that get compiled into it), so that an edit recompiles and stale code never runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from pathlib import Path
 
 # What LLVM may assume so that it can vectorise sums. NaN and Inf may occur: masks are made of -inf.
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
-_FOLDER = Path(__file__).parent
 _lock = threading.RLock()
 _kernels: list[Kernel] = []
 _jit_enabled = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
@@ -159,8 +158,7 @@ def cache_root() -> Path:
 
 def _cache_folder(function: Callable) -> Path | None:
     """Where compiled code of this function's file is kept, or None where nothing can be written."""
-    source = Path(inspect.getfile(function))
-    folder = cache_root() / f"{source.stem}-{_source_hash(source)}"
+    folder = cache_root() / f"{Path(inspect.getfile(function)).stem}-{_source_hash(_source_files(function))}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -168,8 +166,19 @@ def _cache_folder(function: Callable) -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
+def _source_files(function: Callable) -> tuple[str, ...]:
+    """The file of a kernel, and the files of the kernels that this file imports, and of those that they import."""
+    kernel_of = {id(name): each for each in _kernels for name in (each, each.function, each.dispatcher) if name}
+    files, stack = set(), [function]
+    while stack:
+        function = stack.pop()
+        file = inspect.getfile(function)
+        if file not in files:
+            files.add(file)
+            stack += [kernel_of[id(x)].function for x in function.__globals__.values() if id(x) in kernel_of]
+    return tuple(sorted(files))
+
+
 @functools.cache
-def _source_hash(source: Path) -> str:
-    digest = hashlib.sha256(source.read_bytes())
-    digest.update((_FOLDER / "ops" / "fast_math.py").read_bytes())
-    return digest.hexdigest()[:12]
+def _source_hash(files: tuple[str, ...]) -> str:
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:12]

@@ -127,7 +127,7 @@ def compute_attention(out, lse, q, k, v, mask, options: Options) -> None:
     rows, strides = zip(*(as_rows(x) for x in (out, q, k, v)), strict=True)
     mask, mask_strides = as_additive(mask, options, q.dtype)
     settings = kernel_settings(q, k, options)
-    attention_forward(rows[0], lse, *rows[1:], mask, strides, mask_strides, *settings)
+    attention_forward(rows[0], lse, *rows[1:], mask, np.array(strides), mask_strides, *settings)
 
 
 def compute_gradients(dq, dk, dv, dmask, dout, q, k, v, out, lse, mask, options: Options) -> None:
@@ -143,7 +143,7 @@ def compute_gradients(dq, dk, dv, dmask, dout, q, k, v, out, lse, mask, options:
         part_dk, part_dv = (empty_heads(n_parts * B, *x.shape[1:], x.dtype) for x in (dk, dv))
     rows, strides = zip(*(as_rows(x) for x in (dq, part_dk, part_dv, dout, q, k, v, out)), strict=True)
     mask, mask_strides = as_additive(mask, options, q.dtype)
-    attention_backward(*rows[:3], dmask, *rows[3:], lse, mask, strides, mask_strides, *settings)
+    attention_backward(*rows[:3], dmask, *rows[3:], lse, mask, np.array(strides), mask_strides, *settings)
     if n_parts > 1:
         for total, parts in ((dk, part_dk), (dv, part_dv)):
             np.sum(parts.reshape(n_parts, B, *parts.shape[1:]), axis=0, out=total)

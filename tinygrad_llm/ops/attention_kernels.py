@@ -47,7 +47,7 @@ def forward_head(
 ):
     """Every n_parts-th query tile of one head."""
     B, H, G, T, S, n_parts = sizes
-    out_strides, q_strides, k_strides, v_strides = strides
+    out_strides, q_strides, k_strides, v_strides = strides[0], strides[1], strides[2], strides[3]
     D, Dv, width, dtype = round_up(q.shape[1], 4), round_up(v.shape[1], 4), query_tile_width(T), out.dtype
     keys, values = np.empty((round_up(S, 4), D), dtype), np.empty((round_up(S, 4), Dv), dtype)
     q_rows, q_columns = np.empty((width, D), dtype), np.empty((D, width), dtype)
@@ -112,7 +112,8 @@ def backward_head(
 ):  # fmt: skip
     """Every n_parts-th query tile of the G query heads that share one key head."""
     B, H, G, T, S, n_parts = sizes
-    dq_strides, dk_strides, dv_strides, dout_strides, q_strides, k_strides, v_strides, out_strides = strides
+    dq_strides, dk_strides, dv_strides, dout_strides = strides[0], strides[1], strides[2], strides[3]
+    q_strides, k_strides, v_strides, out_strides = strides[4], strides[5], strides[6], strides[7]
     D, Dv, width, dtype = round_up(q.shape[1], 4), round_up(v.shape[1], 4), query_tile_width(T), out.dtype
     one = dtype.type(1)
     keys, dkeys = np.empty((round_up(S, 4), D), dtype), np.zeros((round_up(S, 4), D), dtype)

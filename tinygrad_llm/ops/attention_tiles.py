@@ -59,13 +59,14 @@ def add_transposed_product(c, a, b, b_edge):
     """c (M, N) += aᵀ · b for a (K, M) and b (K, N), as far as b is visible: the same with a read down its columns."""
     K, M, N = a.shape[0], a.shape[1], b.shape[1]
     a, b, c = a.reshape(K // 4, 4, M // 4, 4), b.reshape(K // 4, 4, N), c.reshape(M // 4, 4, N)
-    for m in range(M // 4):
-        for k in range(K // 4):
+    for k in range(K // 4):
+        columns = n_visible(b_edge, k, N)
+        for m in range(M // 4):
             a00, a01, a02, a03 = a[k, 0, m, 0], a[k, 1, m, 0], a[k, 2, m, 0], a[k, 3, m, 0]
             a10, a11, a12, a13 = a[k, 0, m, 1], a[k, 1, m, 1], a[k, 2, m, 1], a[k, 3, m, 1]
             a20, a21, a22, a23 = a[k, 0, m, 2], a[k, 1, m, 2], a[k, 2, m, 2], a[k, 3, m, 2]
             a30, a31, a32, a33 = a[k, 0, m, 3], a[k, 1, m, 3], a[k, 2, m, 3], a[k, 3, m, 3]
-            for n in range(n_visible(b_edge, k, N)):
+            for n in range(columns):
                 b0, b1, b2, b3 = b[k, 0, n], b[k, 1, n], b[k, 2, n], b[k, 3, n]
                 c[m, 0, n] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
                 c[m, 1, n] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3

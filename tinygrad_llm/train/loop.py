@@ -61,7 +61,7 @@ def train_steps(
     for step in range(start_step, n_steps):
         began = time.perf_counter()
         model.train()  # the caller may have switched to eval() in between
-        optimizer.zero_grad()
+        model.zero_grad()  # of all parameters, those the optimizer leaves alone as well: clipping counts them
         loss, tokens = _accumulate_gradients(model, batches, loss_fn, accumulate, step)
         grad_norm = clip_grad_norm_(parameters, math.inf if clip is None else clip)
         if not math.isfinite(grad_norm):
