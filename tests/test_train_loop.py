@@ -119,6 +119,16 @@ def test_the_loop_learns_one_batch_by_heart():
     assert losses[-1] < 0.05
 
 
+def test_parameters_that_the_optimizer_leaves_alone_do_not_pile_up_gradients():
+    model = tiny_gpt()
+    batch = next(random_batches(2))
+    matrices = [p for p in model.parameters() if p.ndim == 2]
+    steps = train_steps(
+        model, itertools.repeat(batch), language_modelling, SGD(matrices, lr=0.0), constant, n_steps=3
+    )
+    assert len({info.grad_norm for info in steps}) == 1, "same weights, same batch, same gradient"
+
+
 def test_the_model_trains_even_if_the_caller_left_it_in_eval_mode():
     model = tiny_gpt(dropout=0.5)
     steps = train_steps(model, random_batches(2), language_modelling, SGD(model.parameters(), 0.1), constant, n_steps=2)

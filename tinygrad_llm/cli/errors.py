@@ -13,6 +13,8 @@ _ABOUT_DISK = {
     errno.EROFS: "it cannot be written, the file system is read-only: choose another folder with --out",
     errno.EACCES: "permission denied: choose a file or folder that is yours, for example with --out",
     errno.EPERM: "the operation is not permitted: choose a file or folder that is yours, for example with --out",
+    errno.EEXIST: "a file of that name is in the way: choose another path",
+    errno.EFBIG: "no larger file can be written here: choose another folder with --out",
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another path",
     errno.EISDIR: "it is a folder, but a file is wanted: give the path of a file",
 }

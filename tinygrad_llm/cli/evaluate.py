@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..data import (
+    CompressionBaseline,
     clean,
     compression_bits_per_byte,
     join_documents,
@@ -31,13 +32,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
         evaluation, baselines = _evaluate_files(run.config, run.tokenizer, model, arguments)
     else:
         evaluation = evaluate_file(run.config, model, run.folder / "val.tokens")
-        baselines = run.corpus_facts["baselines"]
+        baselines = run.baselines
     result = {
         "loss": evaluation.loss,
         "perplexity": evaluation.perplexity,
         "bits_per_byte": evaluation.bits_per_byte,
-        "zlib_bits_per_byte": baselines["zlib_bits_per_byte"],
-        "lzma_bits_per_byte": baselines["lzma_bits_per_byte"],
+        "zlib_bits_per_byte": baselines.zlib_bits_per_byte,
+        "lzma_bits_per_byte": baselines.lzma_bits_per_byte,
         "tokens": evaluation.n_targets,
         "step": checkpoint.step,
     }
@@ -51,17 +52,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
 def evaluate_file(config: PretrainConfig, model, path: Path, max_tokens: int | None = None) -> Evaluation:
     """The model on a token file, or on its first `max_tokens`."""
     header = read_token_header(path)
-    tokens = open_tokens(path, verify=False)
+    tokens = open_tokens(path)
     return evaluate_tokens(model, tokens, header.text_bytes, config.batch_size, config.max_seq_len, max_tokens)
 
 
-def _evaluate_files(config: PretrainConfig, tokenizer, model, arguments) -> tuple[Evaluation, dict[str, Any]]:
+def _evaluate_files(config: PretrainConfig, tokenizer, model, arguments) -> tuple[Evaluation, CompressionBaseline]:
     documents, _ = clean(read_files(arguments.corpus, arguments.encoding))
     baselines = compression_bits_per_byte("", join_documents(documents))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "corpus.tokens")
         write_tokens(path, documents, tokenizer)
-        return evaluate_file(config, model, path), vars(baselines)
+        return evaluate_file(config, model, path), baselines
 
 
 def _table(run: Run, result: dict[str, Any]) -> Table:

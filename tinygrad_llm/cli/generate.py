@@ -17,6 +17,8 @@ from ..train import open_run
 def generate(arguments: argparse.Namespace) -> int:
     if arguments.n_samples < 1:
         raise ValueError(f"--n-samples must be at least 1, not {arguments.n_samples}")
+    if arguments.seed is not None and arguments.seed < 0:
+        raise ValueError(f"--seed must be at least 0, not {arguments.seed}")
     if "" in arguments.stop:
         raise ValueError("--stop must not be empty: give the text to end at")
     run = open_run(arguments.run)

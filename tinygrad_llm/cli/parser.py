@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import textwrap
 import typing
 from collections.abc import Sequence
@@ -45,14 +46,15 @@ class Parser(argparse.ArgumentParser):
     """Says one sentence about a mistake, without the whole usage before it."""
 
     def __init__(self, **settings):
-        super().__init__(
-            allow_abbrev=False,
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100),
-            **settings,
-        )
+        super().__init__(allow_abbrev=False, formatter_class=_help_format, **settings)
 
     def error(self, message: str) -> typing.NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _help_format(prog: str) -> argparse.HelpFormatter:
+    width = min(shutil.get_terminal_size().columns, 100)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=width)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -10,12 +11,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..data import read_token_header
+from ..data import CompressionBaseline, read_token_header
 from ..models import GPT
 from ..plots import loss_curve
+from ..text.checks import write_json
 from ..train import Evaluation, Run, load_checkpoint
 from ..train.metrics import bits_per_byte
-from ..train.run import write_json
 from .display import duration
 from .evaluate import evaluate_file
 from .generate import sample_text
@@ -23,7 +24,7 @@ from .info import versions
 from .log import read_log
 
 
-def finish(run: Run, model: GPT, progress, console: Console) -> None:
+def finish(run: Run, model: GPT, progress, baselines: CompressionBaseline, console: Console) -> None:
     """Measure the best weights on the whole validation text, write the results into the run's folder, and show them."""
     best = run.checkpoint_path("best")
     if progress.best_step != run.config.steps and best.exists():
@@ -31,8 +32,8 @@ def finish(run: Run, model: GPT, progress, console: Console) -> None:
     result = evaluate_file(run.config, model, run.folder / "val.tokens")
     sample = sample_text(run, model, run.config.sample_tokens, (run.config.seed, run.config.steps))
     (run.folder / "sample.txt").write_text(sample + "\n", encoding="utf-8")
-    _draw(run)
-    summary = _summary(run, model, progress, result)
+    _draw(run, baselines)
+    summary = _summary(run, model, progress, result, baselines)
     write_json(run.folder / "summary.json", summary)
     console.print(_table(run, summary))
     console.print(Panel(Text(sample), title="a sample", title_align="left"))
@@ -42,23 +43,21 @@ def finish(run: Run, model: GPT, progress, console: Console) -> None:
     console.print(Text(more), soft_wrap=True)
 
 
-def _draw(run: Run) -> None:
+def _draw(run: Run, baselines: CompressionBaseline) -> None:
     header = read_token_header(run.folder / "train.tokens")
     bytes_per_token = header.text_bytes / header.n_tokens
     log = read_log(run.folder / "log.jsonl")
     train = [(line["step"], bits_per_byte(line["loss"], bytes_per_token)) for line in log]
     key = "validation_bits_per_byte"
     validation = [(line["step"], line[key]) for line in log if key in line]
-    baselines = run.corpus_facts["baselines"]
-    levels = {name: baselines[f"{name}_bits_per_byte"] for name in ("zlib", "lzma")}
+    levels = {"zlib": baselines.zlib_bits_per_byte, "lzma": baselines.lzma_bits_per_byte}
     loss_curve(run.folder / "loss.png", train, validation, levels, title=f"{run.folder.name}")
 
 
-def _summary(run: Run, model: GPT, progress, result: Evaluation) -> dict[str, Any]:
-    baselines = run.corpus_facts["baselines"]
+def _summary(run: Run, model: GPT, progress, result: Evaluation, baselines: CompressionBaseline) -> dict[str, Any]:
     return {
         "val_bits_per_byte": result.bits_per_byte,
-        **baselines,
+        **asdict(baselines),
         "val_loss": result.loss,
         "val_perplexity": result.perplexity,
         "best_step": progress.best_step,
@@ -77,6 +76,7 @@ def _table(run: Run, summary: dict[str, Any]) -> Table:
         "validation bits per byte": f"{summary['val_bits_per_byte']:.3f}",
         "  zlib on the same text": f"{summary['zlib_bits_per_byte']:.3f}",
         "  lzma on the same text": f"{summary['lzma_bits_per_byte']:.3f}",
+        "  lzma after the training text": f"{summary['lzma_primed_bits_per_byte']:.3f}",
         "validation loss, perplexity": f"{summary['val_loss']:.3f}, {summary['val_perplexity']:.2f}",
         "parameters": f"{summary['parameters']:,}",
         "tokens": f"{summary['tokens']:,}",

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..data import RandomBatches, open_tokens, read_token_header
+from ..data import RandomBatches, open_tokens, read_token_header, sequential_batches
 from ..kernel import cache_is_cold, jit_enabled
 from ..models import GPT
 from ..optim import AdamW
@@ -75,9 +75,10 @@ class Progress:
 def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, AdamW, RandomBatches]:
     """Model, optimizer and batches as they are before the first step.
 
-    Raises ValueError where the training text is shorter than the context.
+    Raises ValueError where the training text is shorter than the context, or the validation text than two tokens.
     """
     model = build_model(config, vocab_size)
+    sequential_batches(open_tokens(folder / "val.tokens"), config.batch_size, config.max_seq_len)  # checks it
     tokens = open_tokens(folder / "train.tokens")
     batches = RandomBatches(tokens, config.batch_size, config.max_seq_len, config.seed)
     return model, build_optimizer(config, model), batches
@@ -85,7 +86,7 @@ def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, A
 
 def train(run: Run, console: Console, began: float) -> int:
     """Returns the exit code: 0, or 130 after Ctrl-C. `began` is when the command was called."""
-    config = run.config
+    config, baselines = run.config, run.baselines
     model, optimizer, batches = build(config, run.tokenizer.vocab_size, run.folder)
     checkpoint = load_checkpoint(run.checkpoint_path("last"))
     checkpoint.restore(model, optimizer, batches)
@@ -124,7 +125,7 @@ def train(run: Run, console: Console, began: float) -> int:
             if stop and not is_last:
                 _say_how_to_resume(console, run, step)
                 return interrupt.exit_code
-    finish(run, model, progress, console)
+    finish(run, model, progress, baselines, console)
     return 0
 
 

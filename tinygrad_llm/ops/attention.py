@@ -17,14 +17,13 @@ memory. Neither needs more than O(T + S) memory beyond its results.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ..autograd import Function, Tensor
 from .attention_kernels import attention_backward, attention_forward
-from .common import as_tensor, broadcast_shape, cast, require_float, unbroadcast
+from .attention_layout import Heads, Options, additive_mask, as_heads, new_heads, packed_heads, sum_parts, sum_to
+from .common import as_tensor, broadcast_shape, require_float
 
 
 def attention_ref(
@@ -51,160 +50,92 @@ def attention_ref(
     return weights / np.where(total == 0, 1, total) @ value  # (…, H, T, Dv)
 
 
-class Options(NamedTuple):
-    """How to attend: what is known before any number is looked at."""
-
-    leading: tuple[int, ...]  # the result's dims before (T, D): batch dims and, last of them, the heads
-    n_key_heads: int  # fewer than n_heads where several query heads share a key head
-    scale: float
-    is_causal: bool = False
-    dropout_p: float = 0.0
-    seed: int = 0  # of the dropout
-    mask_needs_grad: bool = False
-
-    @property
-    def batch_size(self) -> int:
-        return math.prod(self.leading[:-1])
-
-    @property
-    def n_heads(self) -> int:
-        return self.leading[-1] if self.leading else 1
-
-
-def by_head(x: np.ndarray, options: Options) -> np.ndarray:
-    """(…, T, D) → a view (B or 1, H or 1, T, D)."""
-    if len(options.leading) > 2 and x.ndim > 3:  # several batch dims become one
-        x = np.broadcast_to(x, options.leading[:-1] + x.shape[-3:]).reshape(-1, *x.shape[-3:])
-    return x.reshape((1,) * (4 - x.ndim) + x.shape)
-
-
-def empty_heads(B: int, H: int, T: int, D: int, dtype) -> np.ndarray:
-    """(B, H, T, D), of memory in the order (B, T, H, D): joining the heads again, (B, T, H·D), is then a free view."""
-    return np.empty((B, T, H, D), dtype).transpose(0, 2, 1, 3)
-
-
-def as_rows(x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """What the kernels take in place of x (B, H, T, D): its memory as rows (n, D), and the strides of B, H, T in rows.
-
-    So heads that are views of a bigger array need no copy. A dim of size 1 gets stride 0, which broadcasts it.
-    """
-    D, itemsize = x.shape[3], x.itemsize
-    in_rows = x.strides[3] == itemsize and all(s >= 0 and s % (D * itemsize) == 0 for s in x.strides[:3])
-    if not (in_rows and x.flags.writeable):  # read-only arrays are another type to Numba: to be compiled again
-        x = np.array(x.transpose(0, 2, 1, 3), order="C").transpose(0, 2, 1, 3)
-    strides = tuple(s // (D * itemsize) if n > 1 else 0 for s, n in zip(x.strides, x.shape[:3], strict=False))
-    n_rows = 1 + sum(s * (n - 1) for s, n in zip(strides, x.shape, strict=False))
-    return as_strided(x, (n_rows, D), (D * itemsize, itemsize)), strides
-
-
-def as_additive(mask: np.ndarray | None, options: Options, dtype) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A mask as a flat array to add to the scores (0 and −∞ for booleans), and its strides for B, H, T, S."""
-    if mask is None:
-        return np.empty(0, dtype), (0, 0, 0, 0)
-    mask = by_head(mask, options)
-    mask = np.where(mask, dtype.type(0), dtype.type(-np.inf)) if mask.dtype == bool else mask
-    mask = np.require(mask, dtype, ["C", "W"])
-    return mask.reshape(-1), tuple(s // mask.itemsize if n > 1 else 0 for s, n in zip(mask.strides, mask.shape))
-
-
-def kernel_settings(q: np.ndarray, k: np.ndarray, options: Options) -> tuple:
-    """The last arguments of both kernels: sizes, scale, is_causal, (threshold, seed) of the dropout, keep_scale."""
-    B, H, T, S = options.batch_size, options.n_heads, q.shape[-2], k.shape[-2]
-    # Where there are few heads, each one's query tiles are shared out in parts, to give up to 8 threads work. Not by
-    # the number of threads itself: the parts' sums round differently, and results must not depend on the machine.
-    n_parts = min(-(-8 // (B * H)), -(-T // 64))
-    p, number = options.dropout_p, q.dtype.type
-    keep_scale = number(1 / (1 - p) if p < 1 else 0)
-    sizes = (B, H, H // options.n_key_heads, T, S, n_parts)
-    return sizes, number(options.scale), options.is_causal, (round(p * 2**32), options.seed), keep_scale
-
-
-def compute_attention(out, lse, q, k, v, mask, options: Options) -> None:
-    """Fill out and lse. q, k, v, out are (B, H, T, D), where B or H may be 1 instead."""
-    if k.size == 0 or out.size == 0:
-        out[...] = 0
+def attend(out: Heads, lse: np.ndarray, q: Heads, k: Heads, v: Heads, mask, S: int, options: Options) -> None:
+    """Fill out (B, H, T, Dv) and lse (B·H, T)."""
+    if S == 0 or lse.size == 0:
+        out.rows[:] = 0  # no key to look at
         return
-    rows, strides = zip(*(as_rows(x) for x in (out, q, k, v)), strict=True)
-    mask, mask_strides = as_additive(mask, options, q.dtype)
-    settings = kernel_settings(q, k, options)
-    attention_forward(rows[0], lse, *rows[1:], mask, np.array(strides), mask_strides, *settings)
+    settings = kernel_settings(lse, S, options)
+    mask, mask_strides = additive_mask(mask, options, lse.dtype)
+    strides = np.array([out.strides, q.strides, k.strides, v.strides])
+    attention_forward(out.rows, lse, q.rows, k.rows, v.rows, mask, strides, mask_strides, *settings)
 
 
-def compute_gradients(dq, dk, dv, dmask, dout, q, k, v, out, lse, mask, options: Options) -> None:
-    """Fill dq, dk, dv (B, H, T, D), and dmask (B·H·T, S) if it is not empty."""
-    if k.size == 0 or out.size == 0:
+def attend_backward(dq: Heads, dk: Heads, dv: Heads, dmask, dout: Heads, q, k, v, out, lse, mask, S, options) -> None:
+    """Fill dq, dk, dv, each of n_parts · B batch elements for the caller to sum, and dmask (B·H·T, S) if not empty."""
+    if options.n_parts(lse.shape[1]) > 1 or S == 0 or lse.size == 0:
         for gradient in (dq, dk, dv):
-            gradient[...] = 0
+            gradient.rows[:] = 0
+    if S == 0 or lse.size == 0:
         return
-    settings = kernel_settings(q, k, options)
-    B, n_parts = settings[0][0], settings[0][-1]
-    part_dk, part_dv = dk, dv
-    if n_parts > 1:
-        part_dk, part_dv = (empty_heads(n_parts * B, *x.shape[1:], x.dtype) for x in (dk, dv))
-    rows, strides = zip(*(as_rows(x) for x in (dq, part_dk, part_dv, dout, q, k, v, out)), strict=True)
-    mask, mask_strides = as_additive(mask, options, q.dtype)
-    attention_backward(*rows[:3], dmask, *rows[3:], lse, mask, np.array(strides), mask_strides, *settings)
-    if n_parts > 1:
-        for total, parts in ((dk, part_dk), (dv, part_dv)):
-            np.sum(parts.reshape(n_parts, B, *parts.shape[1:]), axis=0, out=total)
+    heads = (dq, dk, dv, dout, q, k, v, out)
+    rows, strides = [each.rows for each in heads], np.array([each.strides for each in heads])
+    mask, mask_strides = additive_mask(mask, options, lse.dtype)
+    settings = kernel_settings(lse, S, options)
+    attention_backward(*rows[:3], dmask, *rows[3:], lse, mask, strides, mask_strides, *settings)
+
+
+def kernel_settings(lse: np.ndarray, S: int, options: Options) -> tuple:
+    """The last arguments of both kernels: sizes, scale, is_causal, (threshold, seed) of the dropout, keep_scale."""
+    T, p, number = lse.shape[1], options.dropout_p, lse.dtype.type
+    sizes = (options.batch_size, options.n_heads, options.n_heads // options.n_key_heads, T, S, options.n_parts(T))
+    keep_scale = number(1 / (1 - p) if p < 1 else 0)
+    return sizes, number(options.scale), options.is_causal, (round(p * 2**32), options.seed), keep_scale
 
 
 class Attention(Function):
     @staticmethod
     def forward(q, k, v, mask, options):
-        B, H, T = options.batch_size, options.n_heads, q.shape[-2]
-        out, lse = empty_heads(B, H, T, v.shape[-1], q.dtype), np.empty((B * H, T), q.dtype)
-        compute_attention(out, lse, *(by_head(x, options) for x in (q, k, v)), mask, options)
-        return out.reshape(*options.leading, *out.shape[2:]), (q, k, v, mask, out, lse, options)
+        B, H, T, S = options.batch_size, options.n_heads, q.shape[-2], k.shape[-2]
+        out, out_heads = new_heads(B, H, T, v.shape[-1], q.dtype)
+        lse = np.empty((B * H, T), q.dtype)
+        attend(out_heads, lse, *(as_heads(x, options) for x in (q, k, v)), mask, S, options)
+        out = out.reshape(*options.leading, *out.shape[2:])
+        return out, (q, k, v, mask, out, lse, options)
 
     @staticmethod
     def backward(dout, saved):
         q, k, v, mask, out, lse, options = saved
         B, H, T, S = options.batch_size, options.n_heads, q.shape[-2], k.shape[-2]
-        dq = empty_heads(B, H, *q.shape[-2:], q.dtype)
-        dk, dv = (empty_heads(B, options.n_key_heads, *x.shape[-2:], q.dtype) for x in (k, v))
+        n_parts = options.n_parts(T)
+        dq, dq_heads = new_heads(n_parts * B, H, T, q.shape[-1], q.dtype)
+        dk, dk_heads = new_heads(n_parts * B, options.n_key_heads, S, k.shape[-1], q.dtype)
+        dv, dv_heads = new_heads(n_parts * B, options.n_key_heads, S, v.shape[-1], q.dtype)
         dmask = np.zeros((B * H * T, S) if options.mask_needs_grad else (0, 0), q.dtype)
-        inputs = (by_head(x, options) for x in (dout, q, k, v))
-        compute_gradients(dq, dk, dv, dmask, *inputs, out, lse, mask, options)
-        gradients = tuple(sum_to(x.shape, dx, options) for dx, x in ((dq, q), (dk, k), (dv, v)))
-        if not options.mask_needs_grad:
-            return gradients
-        return (*gradients, sum_to(mask.shape, dmask.reshape(B, H, T, S), options))
-
-
-def sum_to(shape: tuple[int, ...], gradient: np.ndarray, options: Options) -> np.ndarray:
-    """(B, H, T, D) → the gradient of an input of `shape`, which may have been broadcast to that."""
-    if gradient.size == math.prod(shape):
-        return gradient.reshape(shape)
-    return unbroadcast(gradient.reshape(*options.leading[:-1], *gradient.shape[1:]), shape)
+        inputs = (as_heads(x, options) for x in (dout, q, k, v, out))
+        attend_backward(dq_heads, dk_heads, dv_heads, dmask, *inputs, lse, mask, S, options)
+        gradients = [sum_to(x.shape, sum_parts(dx, n_parts), options) for x, dx in ((q, dq), (k, dk), (v, dv))]
+        if options.mask_needs_grad:
+            gradients.append(sum_to(mask.shape, dmask.reshape(B, H, T, S), options))
+        return tuple(gradients)
 
 
 class QKVAttention(Function):
-    """Attention on views of the packed array; backward writes the three gradients straight into one."""
+    """Attention within the packed array; backward writes the three gradients straight into one."""
 
     @staticmethod
     def forward(qkv, options):
         B, T, C3 = qkv.shape
-        H, D = options.n_heads, C3 // (3 * options.n_heads)
-        out, lse = empty_heads(B, H, T, D, qkv.dtype), np.empty((B * H, T), qkv.dtype)
-        compute_attention(out, lse, *split_heads(qkv, H), None, options)
-        return out.transpose(0, 2, 1, 3).reshape(B, T, H * D), (qkv, out, lse, options)
+        packed = np.require(qkv, requirements=["C", "W"])
+        out, lse = np.empty((B, T, C3 // 3), qkv.dtype), np.empty((B * options.n_heads, T), qkv.dtype)
+        (out_heads,) = packed_heads(out, options.n_heads, 1)
+        attend(out_heads, lse, *packed_heads(packed, options.n_heads), None, T, options)
+        return out, (packed, out, lse, options)
 
     @staticmethod
     def backward(dout, saved):
-        qkv, out, lse, options = saved
-        B, H, T, D = out.shape
-        dqkv, dmask = np.empty(qkv.shape, qkv.dtype), np.empty((0, 0), qkv.dtype)
-        dout = dout.reshape(B, T, H, D).transpose(0, 2, 1, 3)
-        inputs = split_heads(qkv, H)
-        compute_gradients(*split_heads(dqkv, H), dmask, dout, *inputs, out, lse, None, options)
-        return (dqkv,)
-
-
-def split_heads(qkv: np.ndarray, n_heads: int) -> np.ndarray:
-    """(B, T, 3·C) → (3, B, H, T, D), a view: q, k and v."""
-    B, T, C3 = qkv.shape
-    return qkv.reshape(B, T, 3, n_heads, C3 // (3 * n_heads)).transpose(2, 0, 3, 1, 4)
+        packed, out, lse, options = saved
+        B, T, C3 = packed.shape
+        n_parts = options.n_parts(T)
+        dqkv = np.empty((n_parts * B, T, C3), packed.dtype)
+        (dout_heads,), (out_heads,) = (
+            packed_heads(np.require(x, requirements=["C", "W"]), options.n_heads, 1) for x in (dout, out)
+        )
+        dq, dk, dv = packed_heads(dqkv, options.n_heads)
+        q, k, v = packed_heads(packed, options.n_heads)
+        no_mask = np.empty((0, 0), packed.dtype)
+        attend_backward(dq, dk, dv, no_mask, dout_heads, q, k, v, out_heads, lse, None, T, options)
+        return (sum_parts(dqkv, n_parts),)
 
 
 def scaled_dot_product_attention(
@@ -318,6 +249,9 @@ def dropout_seed(op: str, dropout_p: float, rng: np.random.Generator | None) -> 
         raise ValueError(f"{op}: dropout_p is a probability, expected 0 to 1, got {dropout_p}.")
     if dropout_p == 0:
         return 0
-    if rng is None:
-        raise ValueError(f"{op}: dropout_p={dropout_p} needs rng, e.g. rng=np.random.default_rng(0).")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{op}: dropout_p={dropout_p} needs rng=, a np.random.Generator such as "
+            f"np.random.default_rng(0), got {rng!r}."
+        )
     return int(rng.integers(2**32))

@@ -25,7 +25,7 @@ def round_up(n, multiple):
 def n_visible(edge, m, width):
     """How many columns of tile rows 4m … 4m + 3 matter: those that row 4m sees, in whole vectors of 16 numbers.
 
-    The others are never read, neither by products nor by the softmax.
+    The others are neither computed nor read; they stay zero.
     """
     return max(0, min(width, round_up(edge - 4 * m, 16)))
 
@@ -55,23 +55,30 @@ def add_product(c, a, b, c_edge, a_edge):
 
 
 @kernel
-def add_transposed_product(c, a, b, b_edge):
-    """c (M, N) += aᵀ · b for a (K, M) and b (K, N), as far as b is visible: the same with a read down its columns."""
+def add_transposed_product(c, a, b):
+    """c (M, N) += aᵀ · b for a (K, M) and b (K, N): the same, with a read down its columns.
+
+    It multiplies the hidden parts of b too, which are zeros: a limit that depends on k would cost more than it spares.
+    """
     K, M, N = a.shape[0], a.shape[1], b.shape[1]
     a, b, c = a.reshape(K // 4, 4, M // 4, 4), b.reshape(K // 4, 4, N), c.reshape(M // 4, 4, N)
-    for k in range(K // 4):
-        columns = n_visible(b_edge, k, N)
-        for m in range(M // 4):
+    for m in range(M // 4):
+        for k in range(K // 4):
             a00, a01, a02, a03 = a[k, 0, m, 0], a[k, 1, m, 0], a[k, 2, m, 0], a[k, 3, m, 0]
             a10, a11, a12, a13 = a[k, 0, m, 1], a[k, 1, m, 1], a[k, 2, m, 1], a[k, 3, m, 1]
             a20, a21, a22, a23 = a[k, 0, m, 2], a[k, 1, m, 2], a[k, 2, m, 2], a[k, 3, m, 2]
             a30, a31, a32, a33 = a[k, 0, m, 3], a[k, 1, m, 3], a[k, 2, m, 3], a[k, 3, m, 3]
-            for n in range(columns):
+            for n in range(N):
                 b0, b1, b2, b3 = b[k, 0, n], b[k, 1, n], b[k, 2, n], b[k, 3, n]
                 c[m, 0, n] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
                 c[m, 1, n] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
                 c[m, 2, n] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
                 c[m, 3, n] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+
+
+@kernel
+def new_tile(n_rows, n_columns, like):
+    return np.empty((n_rows, n_columns), like.dtype)
 
 
 @kernel
@@ -102,6 +109,22 @@ def store_rows(x, start, step, n_rows, tile, skip, factor):
 
 
 @kernel
+def row_at(strides, b, h, t):
+    return b * strides[0] + h * strides[1] + t * strides[2]
+
+
+@kernel
+def load_queries(tile, x, strides, b, h, first, end, factor):
+    """Queries first … end − 1 of a head, last one first, into the last rows of tile: they may be fewer than it has."""
+    load_rows(tile, first + tile.shape[0] - end, x, row_at(strides, b, h, end - 1), -strides[2], end - first, factor)
+
+
+@kernel
+def store_queries(x, strides, b, h, first, end, tile, factor):
+    store_rows(x, row_at(strides, b, h, end - 1), -strides[2], end - first, tile, first + tile.shape[0] - end, factor)
+
+
+@kernel
 def transpose(out, x):
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -109,23 +132,27 @@ def transpose(out, x):
 
 
 @kernel
-def row_at(strides, b, h, t):
-    return b * strides[0] + h * strides[1] + t * strides[2]
+def compute_scores(scores, keys, q_columns, edge, n_keys):
+    """scores = keys · queries; −∞ where a query does not see a key, and in the rows after n_keys.
 
-
-@kernel
-def compute_scores(scores, keys, q_columns, edge, n_keys, mask, mask_start, mask_strides, n_padding):
-    """scores = keys · queries, plus the mask; −∞ where a query does not see a key, and in rows after n_keys."""
+    Beyond the visible columns they are left 0, as then are the weights there.
+    """
     fill(scores, 0)
     add_product(scores, keys, q_columns, edge, ALL)
     for i in range(len(scores)):
-        hidden = scores[i, max(0, edge - i) :] if i < n_keys else scores[i]
+        row = scores[i, : n_visible(edge, i // 4, scores.shape[1])]
+        hidden = row[max(0, edge - i) :] if i < n_keys else row
         for j in range(len(hidden)):
             hidden[j] = -np.inf
-        if mask.size > 0 and i < n_keys:
-            row = scores[i, n_padding:]
-            for j in range(len(row)):
-                row[j] += mask[mask_start + i * mask_strides[3] - j * mask_strides[2]]
+
+
+@kernel
+def add_mask(scores, edge, n_keys, n_padding, mask, start, strides):
+    """Add mask[start], the mask of the first key and the last query, and so on; not to columns that are no query."""
+    for i in range(min(n_keys, len(scores))):
+        row = scores[i, n_padding : n_visible(edge, i // 4, scores.shape[1])]
+        for j in range(len(row)):
+            row[j] += mask[start + i * strides[3] - j * strides[2]]
 
 
 @kernel

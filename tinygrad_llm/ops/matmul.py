@@ -68,7 +68,7 @@ def multiply(
     if use_kernel(out.shape[0], a.shape[1], out.shape[1], a.dtype) and a.size and b.size:
         a, transpose_a = _stored(a)
         b, transpose_b = _stored(b)
-        start = np.empty(0, a.dtype) if bias is None else bias
+        start = np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias)
         matmul_kernel(out, a, b, start, transpose_a, transpose_b, accumulate, _block_rows(len(out)))
         return out
     if accumulate:

@@ -23,6 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data import CompressionBaseline
+from ..text.checks import write_json
 from .recipes import PretrainConfig, build_model
 
 if TYPE_CHECKING:
@@ -46,8 +48,13 @@ class Run:
         return load_tokenizer(self.folder / "tokenizer.json")
 
     @cached_property
-    def corpus_facts(self) -> dict[str, Any]:
-        return read_json(self.folder / "corpus.json")
+    def baselines(self) -> CompressionBaseline:
+        """What compressors make of the validation text. Raises ValueError where corpus.json is damaged."""
+        path = self.folder / "corpus.json"
+        try:
+            return CompressionBaseline(**read_json(path)["baselines"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{str(path)!r} is damaged ({error!r}): start a new run") from None
 
     def checkpoint_path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
@@ -102,6 +109,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rmdir()  # it is empty
         building.replace(folder)
+    except OSError as error:
+        error.filename = error.filename or str(folder)  # a failing write does not know where it was
+        raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -127,16 +137,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"{str(path)!r} is damaged: it should hold a JSON object, not a {type(data).__name__}")
     return data
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write a file that appears under its name complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

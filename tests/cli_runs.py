@@ -1,0 +1,39 @@
+"""What the tests of the command line share: a small text, tiny settings, and a way to call the command."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+from tinygrad_llm.cli import main
+
+TINY = ["--preset", "debug", "--max-characters", "0", "--steps", "6", "--evaluate-every", "3", "--log-every", "2"]
+TINY += ["--checkpoint-every", "3"]
+
+
+def write_text(path: Path, n_lines: int = 120) -> Path:
+    lines = (f"Line {i} says that {i * i} is the square of {i}.\n\n" for i in range(n_lines))
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def call(*argv) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of one command, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([str(each) for each in argv])
+        except SystemExit as exit:
+            code = exit.code
+    return code, out.getvalue(), err.getvalue()
+
+
+def pretrain(folder: Path, corpus: Path, *options) -> str:
+    """A finished tiny run in `folder`; returns what was printed."""
+    code, out, err = call("pretrain", *TINY, "--corpus", corpus, "--out", folder, *options)
+    assert code == 0, err
+    return out
+
+
+def read_log(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]

@@ -1,0 +1,160 @@
+"""generate, evaluate, tokenize, info and --help, on a real tiny run."""
+
+import io
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from cli_runs import call, pretrain, write_text
+
+from tinygrad_llm.cli.generate import stream_text, until
+from tinygrad_llm.text import END_OF_TEXT, BPETokenizer, load_tokenizer
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("runs") / "bpe"
+    pretrain(folder, text, "--tokenizer", "bpe", "--vocab-size", "300")
+    return folder
+
+
+def generated(run, *options):
+    code, out, err = call("generate", "--run", run, "--max-new-tokens", "30", *options)
+    assert code == 0, err
+    return out
+
+
+def test_the_same_seed_generates_the_same_text(run):
+    first = generated(run, "--prompt", "Line 7", "--seed", "1")
+    assert first.startswith("Line 7")
+    assert len(first) > len("Line 7\n")
+    assert generated(run, "--prompt", "Line 7", "--seed", "1") == first
+    assert generated(run, "--prompt", "Line 7", "--seed", "2") != first
+    assert generated(run, "--prompt", "Line 7") != generated(run, "--prompt", "Line 7")
+
+
+def test_greedy_generation_needs_no_seed(run):
+    greedy = generated(run, "--temperature", "0", "--prompt", "Line")
+    assert greedy == generated(run, "--temperature", "0", "--prompt", "Line")
+    assert greedy == generated(run, "--top-k", "1", "--prompt", "Line")
+    assert greedy == generated(run, "--top-p", "1e-9", "--prompt", "Line")
+
+
+def test_several_samples_differ_and_stop_texts_end_them(run):
+    out = generated(run, "--n-samples", "3", "--seed", "0")
+    samples = [part.split("\n", 1)[1] for part in out.split("--- ")[1:]]
+    assert len(samples) == len(set(samples)) == 3
+    whole = generated(run, "--seed", "0", "--prompt", "x")
+    middle = whole[5:8]
+    assert generated(run, "--seed", "0", "--prompt", "x", "--stop", middle) == whole[: whole.index(middle, 1)] + "\n"
+
+
+def test_no_character_is_cut_in_two():
+    tokenizer = BPETokenizer.from_merges([], special_tokens=[END_OF_TEXT])
+    ids = [*tokenizer.encode("né 文 🙂"), tokenizer.eos_id]
+    pieces = list(stream_text(tokenizer, ids))
+    assert "".join(pieces) == "né 文 🙂"
+    assert len(pieces) > 5, "as they come"
+    assert "".join(stream_text(tokenizer, ids[:2])) == "n�", "half of a character at the very end"
+
+
+def test_until_holds_back_what_could_be_a_stop():
+    assert list(until(["ab", "cd"], [])) == ["ab", "cd", ""]
+    assert "".join(until(["a", "b", "S", "T", "OP", "z"], ["STOP"])) == "ab"
+    assert "".join(until(["ab", "ST", "xSTOPS"], ["STOP", "x"])) == "abST"
+    assert "".join(until(["ab", "STO"], ["STOP"])) == "abSTO"
+
+
+def test_evaluate_agrees_with_the_summary(run):
+    summary = json.loads((run / "summary.json").read_text())
+    code, out, err = call("evaluate", "--run", run, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["bits_per_byte"] == pytest.approx(summary["val_bits_per_byte"])
+    assert result["lzma_bits_per_byte"] == summary["lzma_bits_per_byte"]
+    assert result["perplexity"] == pytest.approx(math.exp(result["loss"]))
+    code, out, _ = call("evaluate", "--run", run, "--checkpoint", "last")
+    assert code == 0
+    assert f"{result['bits_per_byte']:.3f}" in out
+    assert f"{result['zlib_bits_per_byte']:.3f}" in out
+
+
+def test_evaluate_on_other_text(run, tmp_path):
+    path = write_text(tmp_path / "other.txt", 40)
+    code, out, err = call("evaluate", "--run", run, "--corpus", path, "--json")
+    assert code == 0, err
+    seen = json.loads(out)
+    (tmp_path / "strange.txt").write_text("ÄÖÜ xyzzy qqq! " * 100)
+    _, out, _ = call("evaluate", "--run", run, "--corpus", tmp_path / "strange.txt", "--json")
+    assert json.loads(out)["bits_per_byte"] > 1.5 * seen["bits_per_byte"]
+
+
+def test_tokenize_shows_tokens_that_make_up_the_text(run, monkeypatch):
+    code, out, err = call("tokenize", "Line 7 é", "--from", run)
+    assert code == 0, err
+    assert "'Line'" in out
+    assert r"b'\xc3'" in out
+    assert out.splitlines()[-1].endswith("tokens for 8 characters, 9 bytes")
+    ids = [int(line.split()[0]) for line in out.splitlines()[:-1]]
+    assert load_tokenizer(run).decode(ids) == "Line 7 é"
+    monkeypatch.setattr("sys.stdin", io.StringIO("Line 7 é"))
+    assert call("tokenize", "--from", run)[1] == out
+
+
+@pytest.mark.parametrize("options", [["--vocab-size", "280"], ["--tokenizer", "char"]])
+def test_a_tokenizer_can_be_trained_and_used(text, tmp_path, options):
+    path = tmp_path / "tokenizer.json"
+    code, out, err = call("tokenize", "--train", "--corpus", text, "--out", path, *options)
+    assert code == 0, err
+    assert "characters each" in out
+    tokenizer = load_tokenizer(path)
+    assert tokenizer.decode(tokenizer.encode("Line 7 says")) == "Line 7 says"
+    assert call("tokenize", "Line", "--from", path)[0] == 0
+    code, _, err = call("tokenize", "--train", "--corpus", text, "--out", path)
+    assert (code, "exists" in err) == (2, True)
+
+
+def test_tokenize_asks_for_what_is_missing(tmp_path):
+    assert "Give --from" in call("tokenize", "text")[2]
+    assert "--train needs --out" in call("tokenize", "--train")[2]
+    assert "did you mean 'char'?" in call("tokenize", "--train", "--tokenizer", "chr", "--out", tmp_path / "t")[2]
+
+
+def test_info_about_the_installation(monkeypatch):
+    code, out, err = call("info")
+    assert code == 0, err
+    for expected in ("numba", "threading layer", "compiled kernels", "matrix products", "shakespeare-cpu"):
+        assert expected in out
+
+
+def test_info_about_a_run(run):
+    code, out, err = call("info", run)
+    assert code == 0, err
+    for expected in ("vocab_size", "token_embedding.weight", "(300, 16)", "val_bits_per_byte"):
+        assert expected in out
+
+
+@pytest.mark.parametrize("command", [[], ["pretrain"], ["generate"], ["evaluate"], ["tokenize"], ["info"]])
+def test_help_shows_examples(command):
+    code, out, _ = call(*command, "--help")
+    assert code == 0
+    assert "tinygrad-llm pretrain" in out if not command else f"tinygrad-llm {command[0]}" in out
+    assert ("examples:" in out) == bool(command)
+
+
+def test_help_and_mistakes_do_not_wait_for_numba_or_matplotlib():
+    code = (
+        "import sys, tinygrad_llm.cli\n"
+        "try: tinygrad_llm.cli.main(['pretrain', '--help'])\n"
+        "except SystemExit: pass\n"
+        "slow = {'numba', 'matplotlib', 'rich', 'safetensors'} & set(sys.modules)\n"
+        "assert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
