@@ -119,7 +119,7 @@ def test_bad_commands():
 
 
 def test_a_prompt_with_unknown_characters(finished):
-    sentence = refused("generate", "--run", finished, "--prompt", "sïx 文")
+    sentence = refused("generate", "--run", finished, "--prompt", "sï 文")
     assert "the character tokenizer lacks 'ï', '文'" in sentence
 
 

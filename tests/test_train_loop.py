@@ -123,9 +123,7 @@ def test_parameters_that_the_optimizer_leaves_alone_do_not_pile_up_gradients():
     model = tiny_gpt()
     batch = next(random_batches(2))
     matrices = [p for p in model.parameters() if p.ndim == 2]
-    steps = train_steps(
-        model, itertools.repeat(batch), language_modelling, SGD(matrices, lr=0.0), constant, n_steps=3
-    )
+    steps = train_steps(model, itertools.repeat(batch), language_modelling, SGD(matrices, lr=0.0), constant, n_steps=3)
     assert len({info.grad_norm for info in steps}) == 1, "same weights, same batch, same gradient"
 
 

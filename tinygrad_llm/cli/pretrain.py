@@ -12,9 +12,9 @@ from rich.console import Console
 
 from .. import detect_anomaly
 from ..data import compression_bits_per_byte, join_documents, write_tokens
+from ..text.checks import write_json
 from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
 from ..train.corpus import first_characters
-from ..text.checks import write_json
 from ..train.run import new_folder, require_free, save_config
 from .parser import config_fields
 from .train import build, say, train
