@@ -3,14 +3,21 @@
 import io
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 
+import pexpect
 import pytest
-from cli_runs import call, pretrain, write_text
+from cli_runs import TINY, call, pretrain, write_text
+from rich.console import Console
 
+from tinygrad_llm.cli.display import Display, duration
 from tinygrad_llm.cli.generate import stream_text, until
+from tinygrad_llm.cli.interrupt import Interrupt
 from tinygrad_llm.text import END_OF_TEXT, BPETokenizer, load_tokenizer
+from tinygrad_llm.train import StepInfo
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +165,53 @@ def test_help_and_mistakes_do_not_wait_for_numba_or_matplotlib():
         "assert not slow, slow"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_the_live_display_in_a_terminal(text, tmp_path):
+    options = [*TINY, "--corpus", str(text), "--out", str(tmp_path / "run"), "--sample-every", "4"]
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"TERM": "xterm-256color"}
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "tinygrad_llm.cli", "pretrain", *options],
+        env=environment,
+        dimensions=(40, 100),
+        timeout=120,
+        encoding="utf-8",
+    )
+    child.expect("step 3: validation")
+    child.expect("sample at step 4")
+    child.expect(r"step 6/6 .*loss \d.* bits/byte .* tokens/s .*0:00 left")
+    child.expect("validation bits per byte")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_the_shown_numbers_are_means_of_recent_steps():
+    out = io.StringIO()
+    with Display(Console(file=out, width=200), n_steps=10, bytes_per_token=2.0) as display:
+        display.update(StepInfo(1, 9.0, 0.1, 1.0, 100, 50.0))
+        for step, loss in ((2, 3.0), (10, 6.0)):
+            display.update(StepInfo(step, loss, 0.1, 1.0, 100, 0.5))
+    first, last = out.getvalue().splitlines()
+    assert first == "step 1/10  loss 9.000  6.492 bits/byte  2 tokens/s  7:30 left"
+    # the slow first step, which compiles, does not count for the speed
+    assert last == "step 10/10  loss 6.000  4.328 bits/byte  200 tokens/s  0:00 left"
+
+
+def test_a_second_interrupt_stops_at_once(capsys):
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupt() as interrupt:
+        assert not interrupt.requested
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.requested
+        assert interrupt.exit_code == 130
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "stopping after this step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (4000, "1:06:40")])
+def test_duration(seconds, shown):
+    assert duration(seconds) == shown

@@ -226,7 +226,7 @@ def test_nan_in_the_loss_names_the_step_and_keeps_the_last_good_checkpoint(tmp_p
 
 
 def test_a_learning_rate_that_explodes_is_reported_not_crashed(tmp_path, text):
-    options = ["--learning-rate", "1e30", "--warmup-steps", "0", "--clip", "0", "--steps", "20"]
+    options = ["--learning-rate", "1e30", "--warmup-ratio", "0", "--clip", "0", "--steps", "20"]
     sentence = refused("pretrain", *TINY, "--corpus", text, "--out", tmp_path / "run", *options)
     assert "lower the learning rate" in sentence
     sentence = refused("pretrain", *TINY, "--corpus", text, "--out", tmp_path / "anomaly", *options, "--detect-anomaly")

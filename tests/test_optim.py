@@ -1,5 +1,6 @@
 """Optimizers and clipping against PyTorch's (tests/golden/make_nn_golden.py) and their own formulas."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tinygrad_llm import optim
 from tinygrad_llm.autograd import Tensor
 from tinygrad_llm.kernel import no_jit
+from tinygrad_llm.optim import clip
 from tinygrad_llm.optim.adamw import CHUNK, adamw_ref
 from tinygrad_llm.optim.muon import orthogonalise
 
@@ -180,6 +182,16 @@ def test_clipping_is_pytorchs():
         assert norm == pytest.approx(float(GOLDEN[f"clip-{max_norm}/norm"]), rel=1e-12)
         for name, p in params.items():
             np.testing.assert_allclose(p.grad.data, GOLDEN[f"clip-{max_norm}/{name}"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 9, 10, 25])
+def test_sums_of_squares_by_chunk_are_the_references(size):
+    x = np.linspace(-2, 3, size).astype(np.float32)
+    sums = np.empty(-(-size // 10))
+    for context in (contextlib.nullcontext, no_jit):
+        with context():
+            clip.squares_by_chunk(sums, x, 10)
+            np.testing.assert_allclose(sums, clip.squares_by_chunk_ref(x, 10), rtol=1e-6)
 
 
 def test_clipping_large_float32_gradients():

@@ -13,7 +13,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), 
 
 def run(source: str) -> dict:
     names = {"__name__": "readme"}
-    exec(compile(source, "README.md", "exec"), names)
+    exec(compile(source, "<README>", "exec"), names)
     return names
 
 

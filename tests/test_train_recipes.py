@@ -45,10 +45,10 @@ def test_the_seed_decides_the_weights():
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear", "wsd"])
-@pytest.mark.parametrize(("steps", "warmup_steps"), [(50, 10), (1, 0), (1, 1), (7, 7)])
-def test_schedules_rise_and_fall_between_the_two_rates(name, steps, warmup_steps):
+@pytest.mark.parametrize(("steps", "warmup_ratio"), [(50, 0.2), (1, 0.0), (1, 1.0), (7, 1.0)])
+def test_schedules_rise_and_fall_between_the_two_rates(name, steps, warmup_ratio):
     config = PretrainConfig(
-        schedule=name, steps=steps, warmup_steps=warmup_steps, learning_rate=1.0, min_learning_rate=0.25
+        schedule=name, steps=steps, warmup_ratio=warmup_ratio, learning_rate=1.0, min_learning_rate=0.25
     )
     schedule = build_schedule(config)
     factors = [schedule(step) for step in range(steps + 1)]
@@ -93,7 +93,7 @@ def test_an_integer_will_do_for_a_number_but_nothing_else():
         ("learning_rate", float("inf")),
         ("min_learning_rate", 1.0),
         ("validation_fraction", 1.0),
-        ("warmup_steps", 9999),
+        ("warmup_ratio", 1.5),
         ("evaluation_tokens", 1),
         ("beta1", 1.0),
         ("clip", -1.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from .. import detect_anomaly
-from ..data import compression_bits_per_byte, join_documents, write_tokens
+from ..data import TokenHeader, compression_bits_per_byte, join_documents, write_tokens
 from ..text.checks import write_json
 from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
 from ..train.corpus import first_characters
@@ -54,7 +55,7 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
     tokenizer = train_tokenizer(config, corpus)
     with new_folder(folder) as building:
         tokenizer.save(building / "tokenizer.json")
-        training = write_tokens(building / "train.tokens", corpus.train, tokenizer)
+        training = write_tokens(building / "train.tokens", corpus.train, tokenizer, _now_and_then(console))
         validation = write_tokens(building / "val.tokens", corpus.validation, tokenizer)
         say(
             console,
@@ -69,6 +70,19 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
         save_config(building, name, config)
         save_checkpoint(building / "last.safetensors", model, 0, optimizer, batches)
     return open_run(folder)
+
+
+def _now_and_then(console: Console) -> Callable[[TokenHeader], None]:
+    """For `write_tokens`: says every ten seconds how far a large corpus is encoded."""
+    last = time.monotonic()
+
+    def show(header: TokenHeader) -> None:
+        nonlocal last
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            say(console, f"encoded {header.text_bytes / 1e6:,.0f} MB: {header.n_tokens:,} tokens")
+
+    return show
 
 
 def _free_folder(preset_name: str) -> Path:

@@ -107,6 +107,7 @@ def train(run: Run, console: Console, began: float) -> int:
         clip=config.clip or None,
     )
     _say_what_comes(console, run, model, start)
+    stopped_at = None
     with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, _display(console, run) as display:
         for info in steps:
             step, is_last, stop = info.step, info.step == config.steps, interrupt.requested
@@ -123,8 +124,11 @@ def train(run: Run, console: Console, began: float) -> int:
             if due(step, config.checkpoint_every) or is_last or stop:
                 save_checkpoint(run.checkpoint_path("last"), model, step, optimizer, batches, progress.state())
             if stop and not is_last:
-                _say_how_to_resume(console, run, step)
-                return interrupt.exit_code
+                stopped_at = step
+                break
+    if stopped_at is not None:
+        _say_how_to_resume(console, run, stopped_at)
+        return interrupt.exit_code
     finish(run, model, progress, baselines, console)
     return 0
 

@@ -240,7 +240,7 @@ def check_inputs(op: str, query, key, value, enable_gqa: bool) -> tuple[tuple[in
 def check_mask(op: str, mask: Tensor, query: Tensor, shape: tuple[int, ...]) -> None:
     if mask.dtype not in (np.dtype("bool"), np.dtype("float32"), query.dtype):
         raise TypeError(f"{op}: attn_mask must be bool, float32 or query's {query.dtype}, not {mask.dtype}.")
-    if mask.ndim > len(shape) or broadcast_shape(op, mask.shape, shape) != shape:
+    if mask.ndim > len(shape) or any(m not in (1, n) for m, n in zip(mask.shape[::-1], shape[::-1], strict=False)):
         raise ValueError(f"{op}: attn_mask of shape {mask.shape} does not broadcast to the scores' {shape}.")
 
 

@@ -17,6 +17,10 @@ from ..kernel import kernel, prange
 CHUNK = 16384
 
 
+def squares_by_chunk_ref(x: np.ndarray, chunk: int) -> np.ndarray:
+    return np.add.reduceat(x.astype(np.float64) ** 2, np.arange(0, len(x), chunk))
+
+
 @kernel(parallel=True)
 def squares_by_chunk(out, x, chunk):
     """out[c] = Σ x² over chunk c of x (N,). The chunks do not depend on the number of threads, so neither does

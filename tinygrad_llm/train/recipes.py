@@ -59,7 +59,7 @@ class PretrainConfig:
     learning_rate: float = training(2e-3, help="at its highest, after the warm-up")
     min_learning_rate: float = training(2e-4, help="at the end of the schedule")
     schedule: str = training("cosine", help="how the learning rate falls; wsd falls in the last fifth only")
-    warmup_steps: int = training(100, help="steps in which the learning rate rises to its highest")
+    warmup_ratio: float = training(0.05, help="part of the steps in which the learning rate rises to its highest")
     beta1: float = training(0.9, help="AdamW: memory of the mean gradient")
     beta2: float = training(0.99, help="AdamW: memory of the squared gradient")
     weight_decay: float = training(0.1, help="AdamW: pull towards 0, on matrices only")
@@ -102,7 +102,7 @@ class PretrainConfig:
         at_least_1 = ("vocab_size", "n_layers", "n_heads", "d_model", "max_seq_len", "steps", "batch_size")
         for name in (*at_least_1, "accumulate", "log_every", "sample_tokens"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        at_least_0 = ("max_characters", "warmup_steps", "weight_decay", "clip", "seed", "temperature")
+        at_least_0 = ("max_characters", "weight_decay", "clip", "seed", "temperature")
         for name in (*at_least_0, "evaluate_every", "checkpoint_every", "sample_every", "min_learning_rate"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         for name in ("beta1", "beta2", "dropout"):
@@ -112,7 +112,7 @@ class PretrainConfig:
         self._require("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
         lowest = f"at most the learning rate {self.learning_rate:g}"
         self._require("min_learning_rate", self.min_learning_rate <= self.learning_rate, lowest)
-        self._require("warmup_steps", self.warmup_steps <= self.steps, f"at most the {self.steps} steps")
+        self._require("warmup_ratio", 0 <= self.warmup_ratio <= 1, "between 0 and 1")
         divides = f"a divisor of d_model = {self.d_model}"
         self._require("n_heads", self.d_model % self.n_heads == 0, divides)
 
@@ -143,7 +143,6 @@ DEBUG = LAPTOP.override(
     max_seq_len=16,
     steps=10,
     batch_size=2,
-    warmup_steps=2,
     log_every=1,
     evaluate_every=5,
     evaluation_tokens=64,
@@ -231,7 +230,8 @@ def build_schedule(config: PretrainConfig) -> Callable[[int], float]:
     from .. import optim
 
     final_factor = config.min_learning_rate / config.learning_rate
-    settings = {"n_steps": config.steps, "warmup_steps": config.warmup_steps, "final_factor": final_factor}
+    warmup_steps = round(config.warmup_ratio * config.steps)
+    settings = {"n_steps": config.steps, "warmup_steps": warmup_steps, "final_factor": final_factor}
     if config.schedule == "wsd":
-        settings["decay_steps"] = min(config.steps // 5, config.steps - config.warmup_steps)
+        settings["decay_steps"] = min(config.steps // 5, config.steps - warmup_steps)
     return partial(getattr(optim, config.schedule), **settings)
