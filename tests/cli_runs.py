@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import resource
 from pathlib import Path
 
 from tinygrad_llm.cli import main
@@ -37,3 +38,14 @@ def pretrain(folder: Path, corpus: Path, *options) -> str:
 
 def read_log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def file_size_limit(size: int):
+    """No file can grow beyond so many bytes: the operating system refuses the write, as on a full disk."""
+    previous = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, previous[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, previous)

@@ -3,12 +3,12 @@
 import errno
 import json
 import os
-import resource
 from functools import partial
 from itertools import islice
 
 import numpy as np
 import pytest
+from cli_runs import file_size_limit
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -224,12 +224,10 @@ def test_a_file_that_cannot_grow_any_more_keeps_the_last_good_checkpoint(saved):
     path, model, optimizer, batches = saved
     good = path.read_bytes()
     next(steps_of(model, optimizer, batches, start_step=2))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, limits[1]))
-    try:
-        with pytest.raises(OSError, match=r"cannot write the checkpoint .* untouched"):
-            save_checkpoint(path, model, 3, optimizer, batches)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with (
+        file_size_limit(len(good) // 2),
+        pytest.raises(OSError, match=r"cannot write the checkpoint .* untouched"),
+    ):
+        save_checkpoint(path, model, 3, optimizer, batches)
     assert path.read_bytes() == good
     assert os.listdir(path.parent) == ["last.safetensors"]

@@ -215,3 +215,20 @@ def test_a_second_interrupt_stops_at_once(capsys):
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (4000, "1:06:40")])
 def test_duration(seconds, shown):
     assert duration(seconds) == shown
+
+
+def test_output_that_cannot_be_shown_or_read(run):
+    """An ASCII terminal, a reader that leaves early, and input that is no text."""
+
+    def shell(command, **settings):
+        python = f"{sys.executable} -m tinygrad_llm.cli"
+        return subprocess.run(command.format(python), shell=True, capture_output=True, timeout=120, **settings)
+
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = shell(f"{{}} generate --run {run} --prompt 'é' --max-new-tokens 2", env=environment)
+    assert (done.returncode, done.stdout[:1]) == (0, b"?"), done.stderr
+    done = shell(f"{{}} tokenize {'word ' * 20000!r} --from {run} | head -n 1")
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.count(b"\n") == 1
+    done = shell(f"printf '\\377' | {{}} tokenize --from {run}", env=os.environ | {"PYTHONIOENCODING": "utf-8"})
+    assert (done.returncode, b"standard input is not utf-8 text" in done.stderr) == (2, True)

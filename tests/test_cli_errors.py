@@ -2,12 +2,11 @@
 
 import errno
 import os
-import resource
 import shutil
 
 import numpy as np
 import pytest
-from cli_runs import TINY, call, pretrain, read_log, write_text
+from cli_runs import TINY, call, file_size_limit, pretrain, read_log, write_text
 from safetensors.numpy import save_file
 
 from tinygrad_llm.train import load_checkpoint
@@ -231,7 +230,6 @@ def test_a_learning_rate_that_explodes_is_reported_not_crashed(tmp_path, text):
     assert "lower the learning rate" in sentence
     sentence = refused("pretrain", *TINY, "--corpus", text, "--out", tmp_path / "anomaly", *options, "--detect-anomaly")
     assert "made the first" in sentence
-    assert "test_cli_errors" not in sentence
 
 
 @pytest.mark.parametrize(
@@ -268,20 +266,6 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(run):
     assert {name: (run / name).read_bytes() for name in before} == before
     assert not [name for name in os.listdir(run) if name.endswith(".tmp")]
     assert call("pretrain", "--resume", run, "--steps", "9")[0] == 0
-
-
-class file_size_limit:
-    """No file can grow beyond so many bytes: the operating system refuses the write, as on a full disk."""
-
-    def __init__(self, size):
-        self.size = size
-
-    def __enter__(self):
-        self.previous = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.previous[1]))
-
-    def __exit__(self, *error):
-        resource.setrlimit(resource.RLIMIT_FSIZE, self.previous)
 
 
 def test_a_mistake_in_the_program_still_shows_a_traceback(tmp_path, text, monkeypatch):

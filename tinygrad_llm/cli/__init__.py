@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -16,6 +17,9 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for bad input (one sentence on stderr), 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows "?" rather than an error
     arguments = parse(sys.argv[1:] if argv is None else list(argv))
     try:
         return _run(arguments)

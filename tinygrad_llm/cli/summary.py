@@ -22,9 +22,10 @@ from .evaluate import evaluate_file
 from .generate import sample_text
 from .info import versions
 from .log import read_log
+from .progress import Progress
 
 
-def finish(run: Run, model: GPT, progress, baselines: CompressionBaseline, console: Console) -> None:
+def finish(run: Run, model: GPT, progress: Progress, baselines: CompressionBaseline, console: Console) -> None:
     """Measure the best weights on the whole validation text, write the results into the run's folder, and show them."""
     best = run.checkpoint_path("best")
     if progress.best_step != run.config.steps and best.exists():
@@ -54,7 +55,9 @@ def _draw(run: Run, baselines: CompressionBaseline) -> None:
     loss_curve(run.folder / "loss.png", train, validation, levels, title=f"{run.folder.name}")
 
 
-def _summary(run: Run, model: GPT, progress, result: Evaluation, baselines: CompressionBaseline) -> dict[str, Any]:
+def _summary(
+    run: Run, model: GPT, progress: Progress, result: Evaluation, baselines: CompressionBaseline
+) -> dict[str, Any]:
     return {
         "val_bits_per_byte": result.bits_per_byte,
         **asdict(baselines),

@@ -46,12 +46,19 @@ def _show(arguments: argparse.Namespace) -> int:
             "whose tokens? Give --from FILE or --from FOLDER with a tokenizer.json, or make one with --train"
         )
     tokenizer = load_tokenizer(arguments.source)
-    text = sys.stdin.read() if arguments.text is None else arguments.text
+    text = _standard_input() if arguments.text is None else arguments.text
     ids = tokenizer.encode(text)
     for token in ids:
         print(f"{token:>7}  {_piece(tokenizer, token)}")
     print(f"{len(ids):,} tokens for {len(text):,} characters, {len(text.encode()):,} bytes")
     return 0
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not {error.encoding} text: convert it first") from None
 
 
 def _piece(tokenizer: BPETokenizer | CharTokenizer, token: int) -> str:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import shlex
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -35,41 +31,8 @@ from .evaluate import evaluate_file
 from .generate import sample_text
 from .interrupt import Interrupt
 from .log import Log
+from .progress import Progress
 from .summary import finish
-
-
-@dataclass
-class Progress:
-    """What a run keeps count of. It is part of each checkpoint, so that a resumed run goes on counting."""
-
-    seconds: float = 0.0  # wall time of the sessions before this one
-    tokens: int = 0  # trained on
-    timed_tokens: int = 0  # the same without each session's first step, which may compile kernels,
-    timed_seconds: float = 0.0  # and how long they took
-    best_loss: float | None = None  # on the validation text
-    best_step: int = 0
-    began: float = field(default_factory=time.perf_counter)
-    losses: list[float] = field(default_factory=list)  # since the last line in the log
-
-    def add(self, info: StepInfo, is_first: bool) -> None:
-        self.tokens += info.tokens
-        self.losses.append(info.loss)
-        if not is_first:
-            self.timed_tokens += info.tokens
-            self.timed_seconds += info.seconds
-
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint: `Progress(**state)` goes on from it."""
-        state = dataclasses.asdict(self) | {"seconds": self.total_seconds}
-        return {name: value for name, value in state.items() if name != "began"}
-
-    @property
-    def total_seconds(self) -> float:
-        return self.seconds + time.perf_counter() - self.began
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.timed_tokens / self.timed_seconds if self.timed_seconds else math.nan
 
 
 def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, AdamW, RandomBatches]:
@@ -117,7 +80,7 @@ def train(run: Run, console: Console, began: float) -> int:
             if due(step, config.evaluate_every) or is_last:
                 measured = _validate(run, model, step, progress)
                 display.say(f"step {step}: validation {measured['validation_bits_per_byte']:.3f} bits/byte")
-            if due(step, config.log_every) or measured or stop:
+            if due(step, config.log_every) or measured:
                 log.write(**_record(info, progress), **measured)
             if due(step, config.sample_every) and not is_last:
                 display.sample(step, sample_text(run, model, config.sample_tokens, (config.seed, step)))

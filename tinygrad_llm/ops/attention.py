@@ -80,7 +80,7 @@ def kernel_settings(lse: np.ndarray, S: int, options: Options) -> tuple:
     T, p, number = lse.shape[1], options.dropout_p, lse.dtype.type
     sizes = (options.batch_size, options.n_heads, options.n_heads // options.n_key_heads, T, S, options.n_parts(T))
     keep_scale = number(1 / (1 - p) if p < 1 else 0)
-    return sizes, number(options.scale), options.is_causal, (round(p * 2**32), options.seed), keep_scale
+    return sizes, number(options.scale), bool(options.is_causal), (round(p * 2**32), options.seed), keep_scale
 
 
 class Attention(Function):

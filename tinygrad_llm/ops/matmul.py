@@ -91,7 +91,7 @@ def _stored(x: np.ndarray) -> tuple[np.ndarray, bool]:
 
 def _block_rows(M: int) -> int:
     """At most BLOCK rows, and at least eight blocks where M allows it, so that threads share the work evenly."""
-    return min(BLOCK, max(math.ceil(M / 8 / ROWS) * ROWS, 4 * ROWS))
+    return min(BLOCK, max(math.ceil(M / 8 / ROWS) * ROWS, ROWS))
 
 
 def multiply_batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
