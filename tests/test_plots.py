@@ -54,7 +54,8 @@ def test_attention_must_fit_the_tokens(tmp_path):
 
 
 def test_running_mean():
-    np.testing.assert_allclose(running_mean([1, 2, 3, 4, 8], window=2), [1, 1.5, 2.5, 3.5, 6])
+    np.testing.assert_allclose(running_mean([1, 2, 3, 4, 8], reach=1), [1.5, 2, 3, 5, 6])
+    np.testing.assert_array_equal(running_mean([1, 2, 3], reach=0), [1, 2, 3])
 
 
 def test_no_global_state_of_pyplot_is_used(tmp_path):

@@ -36,7 +36,7 @@ def loss_curve(
     if train:
         steps, losses = np.transpose(train)
         axes.plot(steps, losses, color=BLUE, alpha=0.3, linewidth=0.8)
-        axes.plot(steps, running_mean(losses), color=BLUE, linewidth=1.8, label="training (running mean)")
+        axes.plot(steps, running_mean(losses, len(losses) // 80), color=BLUE, linewidth=1.8, label="training")
     if validation:
         steps, losses = np.transpose(validation)
         axes.plot(steps, losses, color=ORANGE, marker="o", markersize=4, linewidth=1.5, label="validation")
@@ -72,11 +72,12 @@ def attention_map(
     _save(figure, path)
 
 
-def running_mean(values: np.ndarray, window: int = 10) -> np.ndarray:
-    """Mean of each value and up to `window` − 1 before it: (N,) -> (N,)."""
+def running_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """Mean of each value and up to `reach` neighbours on either side: (N,) -> (N,)."""
     sums = np.cumsum(np.insert(np.asarray(values, np.float64), 0, 0.0))
-    end = np.arange(1, len(sums))
-    start = np.maximum(end - window, 0)
+    places = np.arange(len(sums) - 1)
+    start = np.maximum(places - reach, 0)
+    end = np.minimum(places + reach + 1, len(places))
     return (sums[end] - sums[start]) / (end - start)
 
 
