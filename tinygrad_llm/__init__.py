@@ -12,6 +12,7 @@ The names are PyTorch's: `tg.exp` is what `torch.exp` is, `tg.nn` holds the laye
 
 from .autograd import Tensor, detect_anomaly, enable_grad, is_grad_enabled, no_grad, tensor
 from .kernel import no_jit, set_jit
+from .memory import keep_freed_memory
 from .ops import operators as _operators  # noqa: F401  (gives Tensor its operators)
 from .ops.activations import relu, sigmoid
 from .ops.arithmetic import add, div, mul, neg, pow, sub
@@ -151,3 +152,5 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+keep_freed_memory()

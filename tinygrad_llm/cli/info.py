@@ -49,7 +49,7 @@ def _of_installation() -> list[Table]:
         "threading layer": _threading_layer(),
         "kernels": "compiled by Numba" if kernel.jit_enabled() else "plain Python (NUMBA_DISABLE_JIT is set)",
         "compiled kernels are in": kernel.cache_root(),
-        "matrix products": matmul.use_kernel.__doc__,
+        "matrix products": matmul.use_kernel.__doc__.splitlines()[0],
     }
     return [_facts("this installation", facts), _presets()]
 

@@ -22,7 +22,9 @@ from ..autograd import Function, Tensor
 from ..kernel import jit_enabled
 from .common import as_matrix, as_tensor, broadcast_shape, unbroadcast
 from .matmul_kernels import BLOCK, ROWS, batched_matmul_kernel, matmul_kernel
+from .thin_matmul_kernels import thin_matmul_kernel, thin_matmul_transposed_kernel
 
+THIN = 16  # with fewer rows than that, copying B into panels costs more than it saves
 _backend = "auto"
 
 
@@ -45,11 +47,13 @@ def matmul_backend(backend: str) -> Iterator[None]:
         set_matmul(previous)
 
 
-def use_kernel(M: int, K: int, N: int, dtype: np.dtype) -> bool:
-    """The rule: our kernel for float32 products of model size, BLAS for thin ones, for float64 and without the JIT."""
-    if _backend == "auto":
-        return dtype == np.float32 and M >= 16 and N >= 16 and K >= 16 and jit_enabled()
-    return _backend == "kernel"
+def use_kernel(dtype: np.dtype) -> bool:
+    """The rule: our kernels for float32, BLAS for float64 (gradient checks) and where kernels are plain Python.
+
+    A BLAS call alone is about as fast, but OpenBLAS's threads and Numba's, each waiting busily for more work, slow down
+    a training step that uses both (see benchmarks/bench_matmul.py).
+    """
+    return _backend == "kernel" or (_backend == "auto" and dtype == np.float32 and jit_enabled())
 
 
 def multiply(
@@ -65,11 +69,8 @@ def multiply(
     """
     if out is None:
         out = np.empty((a.shape[0], b.shape[1]), a.dtype)
-    if use_kernel(out.shape[0], a.shape[1], out.shape[1], a.dtype) and a.size and b.size:
-        a, transpose_a = _stored(a)
-        b, transpose_b = _stored(b)
-        start = np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias)
-        matmul_kernel(out, a, b, start, transpose_a, transpose_b, accumulate, _block_rows(len(out)))
+    if use_kernel(a.dtype) and a.size and b.size:
+        _run_kernel(out, a, b, np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias), accumulate)
         return out
     if accumulate:
         out += a @ b
@@ -78,6 +79,16 @@ def multiply(
     if bias is not None:
         out += bias
     return out
+
+
+def _run_kernel(out, a, b, bias, accumulate) -> None:
+    b, transpose_b = _stored(b)
+    if len(out) < THIN:
+        thin_kernel = thin_matmul_transposed_kernel if transpose_b else thin_matmul_kernel
+        thin_kernel(out, np.ascontiguousarray(a), b, bias, accumulate)
+    else:
+        a, transpose_a = _stored(a)
+        matmul_kernel(out, a, b, bias, transpose_a, transpose_b, accumulate, _block_rows(len(out)))
 
 
 def _stored(x: np.ndarray) -> tuple[np.ndarray, bool]:
