@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 import torch
-from interleave import interleave, machine
+from interleave import Side, machine, medians, serve
 from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as TF
@@ -143,17 +143,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", help="write the ratios as a picture to this file")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        which = 0 if options.serve == "ours" else 1
+        return serve(lambda name: CASES[name](np.random.default_rng(0))[which])
+    sides = {name: Side(__file__, name) for name in ("ours", "PyTorch")}
     table = Table(title=f"forward + backward, float32, milliseconds (median)\n{machine()}, PyTorch {torch.__version__}")
     for column in ("case", "ours", "PyTorch", "PyTorch / ours"):
         table.add_column(column, justify="left" if column == "case" else "right")
     ratios = {}
-    for name, make in CASES.items():
+    for name in CASES:
         if options.only.lower() not in name.lower():
             continue
-        ours, theirs = make(np.random.default_rng(0))
-        times = interleave({"ours": ours, "PyTorch": theirs}, options.rounds)
+        times = medians(sides, name, options.rounds, calls=20 if "4096 D64" not in name else 3)
         ratios[name] = times["PyTorch"] / times["ours"]
         table.add_row(name, f"{times['ours'] * 1e3:.3f}", f"{times['PyTorch'] * 1e3:.3f}", f"{ratios[name]:.2f}")
     Console(width=100).print(table)

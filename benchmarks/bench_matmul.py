@@ -5,12 +5,16 @@ python benchmarks/bench_matmul.py            # needs the extra `compare` for PyT
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
+import json
+
 import numpy as np
-from interleave import interleave, machine
+from interleave import Side, machine, medians, serve
 from rich.console import Console
 from rich.table import Table
 
-from tinygrad_llm.ops.matmul import matmul_backend, multiply
+from tinygrad_llm.ops.matmul import multiply, set_matmul
 
 # Rows (batch × time), inputs, outputs of the linear layers of GPTs with d_model 128, 384, 256 and 768.
 SHAPES = [
@@ -37,39 +41,42 @@ def products(rng, rows, inputs, outputs):
     return [("A·Bᵀ", x, weight.T), ("A·B", dy, weight), ("Aᵀ·B", dy.T, x)]
 
 
-def contenders(a, b, torch):
+def served_product(side: str, case: str):
+    """One product, as a call: what a side's process measures."""
+    shape, name = json.loads(case)
+    a, b = next((a, b) for other, a, b in products(np.random.default_rng(0), *shape) if other == name)
     out = np.empty((a.shape[0], b.shape[1]), np.float32)
+    if side == "PyTorch":
+        import torch
 
-    def kernel():
-        with matmul_backend("kernel"):
-            multiply(a, b, out=out)
-
-    calls = {"kernel": kernel, "BLAS": lambda: np.matmul(a, b, out=out)}
-    if torch:
-        ta, tb, tout = torch.from_numpy(a), torch.from_numpy(b), torch.empty(out.shape)
-        calls["PyTorch"] = lambda: torch.matmul(ta, tb, out=tout)
-    return calls
+        ta, tb, tout = torch.from_numpy(a), torch.from_numpy(b), torch.from_numpy(out)
+        return lambda: torch.matmul(ta, tb, out=tout)
+    set_matmul("kernel" if side == "kernel" else "blas")
+    return lambda: multiply(a, b, out=out)
 
 
 def main() -> None:
-    try:
-        import torch
-    except ImportError:
-        torch = None
-    rng = np.random.default_rng(0)
-    table = Table(title=f"matmul, float32, GFLOP/s\n{machine()}")
-    for column in ("rows × in × out", "product", "kernel", "BLAS", "PyTorch", "kernel / BLAS"):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        return serve(lambda case: served_product(options.serve, case))
+    names = ["kernel", "BLAS", *(["PyTorch"] if importlib.util.find_spec("torch") else [])]
+    sides = {name: Side(__file__, name) for name in names}
+    table = Table(title=f"matmul, float32, GFLOP/s (median)\n{machine()}")
+    for column in ("rows × in × out", "product", *names, "kernel / BLAS"):
         table.add_column(column, justify="left" if column == "product" else "right")
     ratios = []
     for shape in SHAPES:
-        for name, a, b in products(rng, *shape):
-            times = interleave(contenders(a, b, torch))
-            gigaflops = {who: 2 * np.prod(shape) / seconds / 1e9 for who, seconds in times.items()}
-            ratios.append(gigaflops["kernel"] / gigaflops["BLAS"])
-            cells = [f"{gigaflops[who]:.0f}" if who in gigaflops else "–" for who in ("kernel", "BLAS", "PyTorch")]
-            table.add_row(" × ".join(map(str, shape)), name, *cells, f"{ratios[-1]:.2f}")
+        for product in ("A·Bᵀ", "A·B", "Aᵀ·B"):
+            times = medians(sides, json.dumps([shape, product]), options.rounds, calls=10)
+            ratios.append(times["BLAS"] / times["kernel"])
+            cells = [f"{2 * np.prod(shape) / times[name] / 1e9:.0f}" for name in names]
+            table.add_row(" × ".join(map(str, shape)), product, *cells, f"{ratios[-1]:.2f}")
     table.add_section()
-    table.add_row("geometric mean", "", "", "", "", f"{np.exp(np.mean(np.log(ratios))):.2f}")
+    mean = f"{np.exp(np.mean(np.log(ratios))):.2f}"
+    table.add_row("geometric mean", "", *[""] * len(names), mean)
     Console(width=100).print(table)
 
 

@@ -7,13 +7,11 @@ python benchmarks/bench_step.py --agree                      # the two loss curv
 from __future__ import annotations
 
 import argparse
-import math
-import time
 
 import numpy as np
 import torch
 import torch_gpt
-from interleave import interleave, machine
+from interleave import Side, machine, medians, serve
 from rich.console import Console
 from rich.table import Table
 
@@ -70,17 +68,12 @@ def torch_step(model, lr: float = 1e-3, compiled: bool = False):
     return step
 
 
-def compare_speed(name: str, compiled: bool, rounds: int) -> tuple[float, dict[str, float]]:
-    """Seconds of our first step (with compilation, where the cache is cold), and median seconds of each side."""
+def served_step(side: str, name: str):
+    """One step of the model with fixed data: what a side's process measures."""
     model, twin, shape, vocab_size = build(name)
     x, y = np.random.default_rng(1).integers(0, vocab_size, (2, *shape))
-    sides = {"ours": our_step(model), "PyTorch": torch_step(twin)}
-    if compiled:
-        sides["torch.compile"] = torch_step(torch_gpt.like(model), compiled=True)
-    start = time.perf_counter()
-    sides["ours"](x, y)
-    first = time.perf_counter() - start
-    return first, interleave({side: lambda step=step: step(x, y) for side, step in sides.items()}, rounds)
+    step = our_step(model) if side == "ours" else torch_step(twin, compiled=side == "torch.compile")
+    return lambda: step(x, y)
 
 
 def compare_losses(n_steps: int = 100) -> float:
@@ -106,25 +99,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, action="append")
     parser.add_argument("--compile", action="store_true", help="also time torch.compile (needs a C++ compiler)")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--agree", action="store_true", help="compare loss curves instead of times")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        return serve(lambda name: served_step(options.serve, name))
     if options.agree:
         raise SystemExit(compare_losses() > 1e-3)
+    names = ["ours", "PyTorch", *(["torch.compile"] if options.compile else [])]
+    sides = {name: Side(__file__, name) for name in names}
     table = Table(title=f"training step, float32, milliseconds (median)\n{machine()}, PyTorch {torch.__version__}")
-    for column in ("model", "ours", "PyTorch", "ours / PyTorch", "torch.compile", "our first step, s"):
+    for column in ("model", *names, *(f"ours / {name}" for name in names[1:])):
         table.add_column(column, justify="right")
-    for name in options.model or ["nano", "baby"]:
-        first, times = compare_speed(name, options.compile, options.rounds)
-        compiled = times.get("torch.compile", math.nan)
-        table.add_row(
-            name,
-            f"{times['ours'] * 1e3:.1f}",
-            f"{times['PyTorch'] * 1e3:.1f}",
-            f"{times['ours'] / times['PyTorch']:.2f}",
-            "–" if math.isnan(compiled) else f"{compiled * 1e3:.1f}",
-            f"{first:.1f}",
-        )
+    for model in options.model or ["nano", "baby"]:
+        times = medians(sides, model, options.rounds, calls=40 if model == "nano" else 5)
+        cells = [f"{times[name] * 1e3:.1f}" for name in names]
+        table.add_row(model, *cells, *(f"{times['ours'] / times[name]:.2f}" for name in names[1:]))
     Console(width=100).print(table)
 
 

@@ -1,43 +1,71 @@
-"""Timing two or more ways to do the same thing, in turn, so that a machine that slows down slows all of them."""
+"""Timing several sides in turn, each in a process of its own.
+
+In turn, so that a machine that slows down slows all of them. In processes of their own, because the thread pools of
+Numba, OpenBLAS and PyTorch each wait busily for more work: in one process they steal the cores from one another.
+
+    A benchmark script run with `--serve SIDE` makes that side's calls; without, it starts one such process for each
+    side and asks them in turn.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 
-def interleave(contenders: dict[str, Callable[[], object]], rounds: int = 15, inner: int = 3) -> dict[str, float]:
-    """Median seconds per call of each contender.
+class Side:
+    """One side, in its process: it waits, asleep, until it is asked."""
 
-    In each round every contender runs once unmeasured and then `inner` times: the unmeasured call lets the threads of
-    the library before it go to sleep (OpenBLAS, OpenMP and PyTorch each keep a pool that spins for a while).
-    """
-    seconds = {name: [] for name in contenders}
-    for call in contenders.values():
+    def __init__(self, script: str, name: str):
+        command = [sys.executable, script, "--serve", name]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def measure(self, case: str, calls: int) -> list[float]:
+        """Seconds of each of `calls` calls of the case, after one that is not counted."""
+        self.process.stdin.write(json.dumps([case, calls]) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self.process.args[-1]} ended early; its message is above")
+        return json.loads(answer)
+
+
+def serve(make: Callable[[str], Callable[[], object]]) -> None:
+    """Answer requests from standard input. `make(case)` gives the call to measure."""
+    current, call = None, None
+    for line in sys.stdin:
+        case, calls = json.loads(line)
+        if case != current:
+            current, call = case, make(case)
         call()
-    for _ in range(rounds):
-        for name, call in contenders.items():
-            time.sleep(0.002)
+        seconds = []
+        for _ in range(calls):
+            start = time.perf_counter()
             call()
-            for _ in range(inner):
-                start = time.perf_counter()
-                call()
-                seconds[name].append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start)
+        print(json.dumps(seconds), flush=True)
+
+
+def medians(sides: dict[str, Side], case: str, rounds: int, calls: int) -> dict[str, float]:
+    """Median seconds per call of each side, asked in turn `rounds` times."""
+    seconds = {name: [] for name in sides}
+    for side in sides.values():
+        side.measure(case, 1)  # builds and compiles
+    for _ in range(rounds):
+        for name, side in sides.items():
+            seconds[name] += side.measure(case, calls)
+            time.sleep(0.01)  # until its threads are asleep
     return {name: float(np.median(times)) for name, times in seconds.items()}
-
-
-def fresh_gradients(tensors) -> None:
-    for tensor in tensors:
-        tensor.grad = None
 
 
 def machine() -> str:
     """One line about where the figures were taken."""
     import numba
 
-    return (
-        f"{os.cpu_count()} cores, NumPy {np.__version__}, Numba {numba.__version__} ({numba.config.CPU_NAME or 'host'})"
-    )
+    return f"{os.cpu_count()} cores, NumPy {np.__version__}, Numba {numba.__version__}"

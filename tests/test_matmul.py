@@ -13,8 +13,8 @@ from tinygrad_llm.ops.linear import linear
 from tinygrad_llm.ops.matmul import bmm, matmul, matmul_backend, multiply, multiply_batch, outer, set_matmul
 from tinygrad_llm.ops.matmul_kernels import DEPTH, WIDTH, matmul_ref
 
-# Around the edges of tiles (4), panels (128 wide, 256 deep) and blocks.
-EDGES = st.sampled_from([1, 2, 3, 4, 5, 16, 127, 128, 129, 255, 256, 257, 260, 300])
+# Around the edges of tiles (4, 16), slices (64), panels (128 wide, 512 deep) and blocks.
+EDGES = st.sampled_from([1, 2, 3, 4, 5, 15, 16, 17, 63, 65, 127, 128, 129, 260, 511, 513, 520])
 
 
 def random_matrix(rng, rows, columns, transposed, dtype):

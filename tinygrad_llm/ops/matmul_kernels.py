@@ -27,7 +27,8 @@ from ..kernel import kernel, prange
 
 ROWS = 16  # rows of a tile of C, at most
 WIDTH = 128  # columns of a tile and of a panel: 16 rows of C and 4 of B fit the L1 cache
-DEPTH = 256  # rows of a panel: 128 KB of float32, within the L2 cache
+DEPTH = 512  # rows of a panel: 256 KB of float32, within the L2 cache
+SLICE = 64  # rows of a panel that a thread copies at once
 BLOCK = 128  # rows of A that a thread takes at once, at most
 
 
@@ -103,14 +104,13 @@ def pad_with_zeros(block, m, n):
 
 
 @kernel
-def copy_panel(panel, b, k0, p, transpose_b):
-    """The part of B (or of Bᵀ) from row k0 and column p · WIDTH on, as a panel (depth · WIDTH,)."""
-    depth, j0 = panel.shape[0] // WIDTH, p * WIDTH
-    rows = panel.reshape(depth, WIDTH)
+def copy_panel_slice(panel, b, k0, j0, slice_start, transpose_b):
+    """SLICE rows, from slice_start on, of the panel (depth · WIDTH,) that begins in B (or Bᵀ) at row k0, column j0."""
+    rows = panel.reshape(panel.shape[0] // WIDTH, WIDTH)[slice_start : slice_start + SLICE]
     if transpose_b:
-        copy_block_transposed(rows, b, k0, j0)
+        copy_block_transposed(rows, b, k0 + slice_start, j0)
     else:
-        copy_block(rows, b, k0, j0)
+        copy_block(rows, b, k0 + slice_start, j0)
 
 
 @kernel
@@ -167,9 +167,12 @@ def matmul_kernel(out, a, b, bias, transpose_a, transpose_b, accumulate, block_r
     K = a.shape[0] if transpose_a else a.shape[1]
     n_panels = (N + WIDTH - 1) // WIDTH
     for k0 in range(0, K, DEPTH):
-        panels = np.empty((n_panels, padded_depth(K - k0) * WIDTH), a.dtype)
-        for p in prange(n_panels):
-            copy_panel(panels[p], b, k0, p, transpose_b)
+        depth = padded_depth(K - k0)
+        panels = np.empty((n_panels, depth * WIDTH), a.dtype)
+        n_slices = (depth + SLICE - 1) // SLICE
+        for s in prange(n_panels * n_slices):
+            p = s // n_slices
+            copy_panel_slice(panels[p], b, k0, p * WIDTH, s % n_slices * SLICE, transpose_b)
         for t in prange((M + block_rows - 1) // block_rows):
             i0 = t * block_rows
             multiply_rows(out, a, panels, bias, i0, min(i0 + block_rows, M), k0, transpose_a, accumulate)
@@ -190,9 +193,11 @@ def batched_matmul_kernel(out, a, b, transpose_a, transpose_b):
     for n in prange(batch):
         no_bias = np.empty(0, a.dtype)
         for k0 in range(0, K, DEPTH):
-            panels = np.empty((n_panels, padded_depth(K - k0) * WIDTH), a.dtype)
+            depth = padded_depth(K - k0)
+            panels = np.empty((n_panels, depth * WIDTH), a.dtype)
             for p in range(n_panels):
-                copy_panel(panels[p], b[n], k0, p, transpose_b)
+                for start in range(0, depth, SLICE):
+                    copy_panel_slice(panels[p], b[n], k0, p * WIDTH, start, transpose_b)
             for i0 in range(0, M, BLOCK):
                 i1 = min(i0 + BLOCK, M)
                 multiply_rows(out[n], a[n], panels, no_bias, i0, i1, k0, transpose_a, False)
