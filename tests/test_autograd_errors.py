@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from toy_functions import apply, flip, leaf, plus, square, times
 
+import tinygrad_llm.functional as F
+from tinygrad_llm import where
 from tinygrad_llm.autograd import Function, no_grad, tensor
 
 # Changes in place
@@ -90,6 +92,24 @@ def test_a_change_of_the_base_is_noticed_where_a_view_was_saved():
     changed(x)
     with pytest.raises(RuntimeError, match=r"Square: .*changed in place"):
         y.backward(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [
+        lambda x, mask: where(mask, x, 0.0),
+        lambda x, mask: x.masked_fill(mask, 0.0),
+        lambda x, mask: F.scaled_dot_product_attention(x, x, x, mask),
+    ],
+    ids=["where", "masked_fill", "attention"],
+)
+def test_masks_are_saved_too(masked):
+    x, mask = tensor(np.eye(2), requires_grad=True), tensor([[True, False], [True, True]])
+    y = masked(x, mask)
+    y.sum().backward(retain_graph=True)
+    mask[0, 1] = True
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.sum().backward()
 
 
 def test_a_change_of_what_was_not_saved_is_harmless():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from tinygrad_llm.ops import linear_cross_entropy as lce
 from tinygrad_llm.ops.linear import linear
 from tinygrad_llm.ops.matmul import bmm, matmul, matmul_backend, multiply, multiply_batch, outer, set_matmul
 from tinygrad_llm.ops.matmul_kernels import DEPTH, WIDTH, matmul_ref
+from tinygrad_llm.ops.thin_matmul_kernels import thin_matmul_ref
 
 # Around the edges of tiles (4, 16), slices (64), panels (128 wide, 512 deep) and blocks.
 EDGES = st.sampled_from([1, 2, 3, 4, 5, 15, 16, 17, 63, 65, 127, 128, 129, 260, 511, 513, 520])
@@ -54,6 +57,19 @@ def test_jitted_plain_and_reference_agree(dtype, layout):
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(jitted, plain, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(jitted, matmul_ref(a, b) + bias, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_thin_products_are_the_references(transposed):
+    rng = np.random.default_rng(5)
+    a, b = random_matrix(rng, 3, 7, True, np.float32), random_matrix(rng, 7, 130, transposed, np.float32)
+    bias = rng.standard_normal(130).astype(np.float32)
+    expected = thin_matmul_ref(a, b, bias)
+    for context in (contextlib.nullcontext, no_jit):
+        with matmul_backend("kernel"), context():
+            np.testing.assert_allclose(multiply(a, b, bias), expected, rtol=1e-5, atol=1e-6)
+            added = multiply(a, b, bias, out=expected.copy(), accumulate=True)
+            np.testing.assert_allclose(added, 2 * expected, rtol=1e-5, atol=1e-6)
 
 
 def test_nan_reaches_only_its_own_row_and_column():

@@ -96,13 +96,13 @@ def test_empty_inputs(norm, shape):
 @pytest.mark.parametrize(
     ("x", "normalized_shape", "weight", "error", "message"),
     [
-        ((2, 3), 4, None, ValueError, r"normalized_shape \(4,\) is not the end of x's shape \(2, 3\)"),
-        ((2, 3), (2,), None, ValueError, r"normalized_shape \(2,\) is not the end of x's shape \(2, 3\)"),
-        ((3,), (2, 3), None, ValueError, r"normalized_shape \(2, 3\) is not the end of x's shape \(3,\)"),
-        ((), 1, None, ValueError, r"normalized_shape \(1,\) is not the end of x's shape \(\)"),
+        ((2, 3), 4, None, ValueError, r"normalized_shape \(4,\) is not the end of the input's shape \(2, 3\)"),
+        ((2, 3), (2,), None, ValueError, r"normalized_shape \(2,\) is not the end of the input's shape \(2, 3\)"),
+        ((3,), (2, 3), None, ValueError, r"normalized_shape \(2, 3\) is not the end of the input's shape \(3,\)"),
+        ((), 1, None, ValueError, r"normalized_shape \(1,\) is not the end of the input's shape \(\)"),
         ((2, 3), (), None, ValueError, "normalized_shape is empty"),
         ((2, 3), 3, np.ones(2), ValueError, r"weight has shape \(2,\), expected normalized_shape \(3,\)"),
-        ((2, 3), 3, np.ones(3, "float32"), TypeError, "weight is float32, expected x's dtype float64"),
+        ((2, 3), 3, np.ones(3, "float32"), TypeError, "weight is float32, expected the input's dtype float64"),
     ],
 )
 def test_errors(norm, x, normalized_shape, weight, error, message):

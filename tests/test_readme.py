@@ -37,3 +37,8 @@ def test_ci_finds_the_two_commands():
     for marker in ("run", "test"):
         (command,) = re.findall(rf"<!-- ci: {marker} -->\n```bash\n(.*)\n```", text)
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+def test_the_breakpoint_is_where_softmax_is_computed():
+    ((file, line),) = re.findall(r"`break (\S+\.py):(\d+)`", README.read_text(encoding="utf-8"))
+    assert "fast_exp(" in (README.parent / file).read_text(encoding="utf-8").splitlines()[int(line) - 1]

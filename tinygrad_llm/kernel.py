@@ -87,6 +87,7 @@ def kernel(function: Callable | None = None, *, parallel: bool = False):
 
 
 def jit_enabled() -> bool:
+    """Whether kernels run compiled (True) or as plain Python."""
     return _jit_enabled
 
 

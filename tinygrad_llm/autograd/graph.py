@@ -50,6 +50,7 @@ def enable_grad():
 
 
 def is_grad_enabled() -> bool:
+    """Whether ops record the graph at this point, in this thread."""
     return modes.grad_enabled
 
 

@@ -50,7 +50,7 @@ class TransformerEncoderLayer(Module):
             )
         rng = init.generator(rng)
         self.norm_first = norm_first
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first, rng)
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng)
         self.linear1 = Linear(d_model, dim_feedforward, bias, rng)
         self.dropout = Dropout(dropout, rng)
         self.linear2 = Linear(dim_feedforward, d_model, bias, rng)

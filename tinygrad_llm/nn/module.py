@@ -127,6 +127,7 @@ class Module:
         return self
 
     def zero_grad(self) -> None:
+        """Forget the gradients, as the optimizers' `zero_grad` does, but those of all parameters."""
         for parameter in self.parameters():
             parameter.grad = None
 
@@ -182,7 +183,7 @@ class Module:
     # The tree, printed
 
     def extra_repr(self) -> str:
-        """What to show between the parentheses of a module without children."""
+        """What to show after the opening parenthesis, before any children."""
         return ""
 
     def __repr__(self) -> str:

@@ -33,6 +33,7 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
+        *,  # PyTorch has four other settings here
         batch_first: bool = False,
         rng: np.random.Generator | None = None,
     ):

@@ -177,46 +177,46 @@ class Softplus(Function):
         return (np.where(z > threshold, dout, dout / (1 + np.exp(-z))),)
 
 
-def relu(x: Tensor) -> Tensor:
-    """max(x, 0), element by element, with slope 0 at 0. Raises TypeError for booleans."""
-    if x.dtype.kind == "b":
+def relu(input: Tensor) -> Tensor:
+    """max(x, 0) for each element x, with slope 0 at 0. Raises TypeError for booleans."""
+    if input.dtype.kind == "b":
         raise TypeError("relu: needs numbers, got a bool tensor; call .float() first.")
-    out, saved = Relu.forward(x.data)
-    return Relu.record(out, saved, x)
+    out, saved = Relu.forward(input.data)
+    return Relu.record(out, saved, input)
 
 
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where it is positive, `negative_slope * x` elsewhere; the slope at 0 is `negative_slope`."""
-    require_float("leaky_relu", x)
-    out, saved = LeakyRelu.forward(x.data, negative_slope)
-    return LeakyRelu.record(out, saved, x)
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else `negative_slope` x, for each element x; the slope at 0 is `negative_slope`."""
+    require_float("leaky_relu", input)
+    out, saved = LeakyRelu.forward(input.data, negative_slope)
+    return LeakyRelu.record(out, saved, input)
 
 
-def sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + e^(−x)), element by element: any number to (0, 1). Integers become float32.
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + e^(−x)) for each element x: any number to (0, 1). Integers become float32.
 
     >>> sigmoid(tensor([0.0])).tolist()
     [0.5]
     """
-    x = as_float("sigmoid", x)
-    out, saved = Sigmoid.forward(x.data)
-    return Sigmoid.record(out, saved, x)
+    input = as_float("sigmoid", input)
+    out, saved = Sigmoid.forward(input.data)
+    return Sigmoid.record(out, saved, input)
 
 
-def silu(x: Tensor) -> Tensor:
-    """x σ(x), element by element: the gate of SwiGLU. Raises TypeError where `x` is not floating point."""
-    require_float("silu", x)
-    out, saved = Silu.forward(x.data)
-    return Silu.record(out, saved, x)
+def silu(input: Tensor) -> Tensor:
+    """x σ(x) for each element x: the gate of SwiGLU. Raises TypeError where `input` is not floating point."""
+    require_float("silu", input)
+    out, saved = Silu.forward(input.data)
+    return Silu.record(out, saved, input)
 
 
-def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + e^(beta x)) / beta, a smooth relu, element by element; x itself where beta x > threshold.
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta x)) / beta for each element x, a smooth relu; x itself where beta x > threshold.
 
-    Raises TypeError where `x` is not floating point, ValueError for beta = 0.
+    Raises TypeError where `input` is not floating point, ValueError for beta = 0.
     """
-    require_float("softplus", x)
+    require_float("softplus", input)
     if beta == 0:
         raise ValueError("softplus: beta must not be 0; the default is 1.")
-    out, saved = Softplus.forward(x.data, float(beta), float(threshold))
-    return Softplus.record(out, saved, x)
+    out, saved = Softplus.forward(input.data, float(beta), float(threshold))
+    return Softplus.record(out, saved, input)

@@ -105,8 +105,9 @@ class Attention(Function):
         inputs = (as_heads(x, options) for x in (dout, q, k, v, out))
         attend_backward(dq_heads, dk_heads, dv_heads, dmask, *inputs, lse, mask, S, options)
         gradients = [sum_to(x.shape, sum_parts(dx, n_parts), options) for x, dx in ((q, dq), (k, dk), (v, dv))]
-        if options.mask_needs_grad:
-            gradients.append(sum_to(mask.shape, dmask.reshape(B, H, T, S), options))
+        if mask is not None:
+            dmask = sum_to(mask.shape, dmask.reshape(B, H, T, S), options) if options.mask_needs_grad else None
+            gradients.append(dmask)
         return tuple(gradients)
 
 
@@ -167,16 +168,15 @@ def scaled_dot_product_attention(
     """
     op = "scaled_dot_product_attention"
     leading, n_key_heads = check_inputs(op, query, key, value, enable_gqa)
+    mask, inputs = None, (query, key, value)
+    mask_needs_grad = False
     if attn_mask is not None:
         attn_mask = as_tensor(op, attn_mask)
         check_mask(op, attn_mask, query, (*leading, query.shape[-2], key.shape[-2]))
-    mask = None if attn_mask is None else attn_mask.data
-    inputs = (query, key, value)
-    if attn_mask is not None and attn_mask.requires_grad:
-        inputs = (query, key, value, attn_mask)
+        mask, inputs, mask_needs_grad = attn_mask.data, (*inputs, attn_mask), attn_mask.requires_grad
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     seed = dropout_seed(op, dropout_p, rng)
-    options = Options(leading, n_key_heads, scale, is_causal, dropout_p, seed, mask_needs_grad=len(inputs) == 4)
+    options = Options(leading, n_key_heads, scale, is_causal, dropout_p, seed, mask_needs_grad)
     out, saved = Attention.forward(query.data, key.data, value.data, mask, options)
     return Attention.record(out, saved, *inputs)
 

@@ -107,25 +107,30 @@ def eq(x, other) -> Tensor:
 
 
 def ne(x, other) -> Tensor:
+    """x != other, a bool tensor; see `eq`."""
     x, other = promote("ne", x, other)
     return Tensor._from_array(x.data != other.data)
 
 
 def lt(x, other) -> Tensor:
+    """x < other, a bool tensor; see `eq`."""
     x, other = promote("lt", x, other)
     return Tensor._from_array(x.data < other.data)
 
 
 def le(x, other) -> Tensor:
+    """x <= other, a bool tensor; see `eq`."""
     x, other = promote("le", x, other)
     return Tensor._from_array(x.data <= other.data)
 
 
 def gt(x, other) -> Tensor:
+    """x > other, a bool tensor; see `eq`."""
     x, other = promote("gt", x, other)
     return Tensor._from_array(x.data > other.data)
 
 
 def ge(x, other) -> Tensor:
+    """x >= other, a bool tensor; see `eq`."""
     x, other = promote("ge", x, other)
     return Tensor._from_array(x.data >= other.data)

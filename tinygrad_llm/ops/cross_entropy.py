@@ -32,7 +32,7 @@ from .class_targets import (
     reduce_losses,
 )
 from .common import as_tensor, cast, require_float
-from .fast_math import fast_exp
+from .fast_math import fast_exp, largest_of
 from .softmax import LogSoftmax, as_rows, log_softmax_ref
 
 
@@ -48,20 +48,6 @@ def cross_entropy_ref(x, target, weight=None, ignore_index=-100, reduction="mean
     if reduction == "none":
         return losses
     return losses.sum() / (weight[target].sum() if reduction == "mean" else 1)
-
-
-@kernel
-def largest_of(row):
-    """The maximum, eight side by side: because of NaN a compiler may not reorder comparisons by itself."""
-    a = b = c = d = e = f = g = h = row[0]
-    V = len(row)
-    for i in range(V // 8):
-        v = 8 * i
-        a, b, c, d = max(a, row[v]), max(b, row[v + 1]), max(c, row[v + 2]), max(d, row[v + 3])
-        e, f, g, h = max(e, row[v + 4]), max(f, row[v + 5]), max(g, row[v + 6]), max(h, row[v + 7])
-    for i in range(V % 8):
-        a = max(a, row[V - 1 - i])
-    return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
 
 
 @kernel(parallel=True)
@@ -169,6 +155,7 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,

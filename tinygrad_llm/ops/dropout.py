@@ -40,23 +40,23 @@ class Dropout(Function):
         return (dx,)
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None) -> Tensor:
-    """Elements of `x` set to 0 with probability `p`, the others divided by 1 - p; `x` itself when not training.
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, rng: np.random.Generator | None = None) -> Tensor:
+    """Each element set to 0 with probability `p`, else divided by 1 - p; `input` itself when not training.
 
     `rng` draws which: the same state gives the same elements. p is rounded to a multiple of 2^-16.
     """
     if not 0 <= p <= 1:
         raise ValueError(f"dropout: p must be a probability from 0 to 1, got {p}.")
     if not training or p == 0:
-        return x
-    require_float("dropout", x)
+        return input
+    require_float("dropout", input)
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             "dropout: while training it needs rng=, a np.random.Generator such as "
             f"np.random.default_rng(0), got {rng!r}."
         )
-    out, saved = Dropout.forward(x.data, random_keep(x.shape, p, rng), p)
-    return Dropout.record(out, saved, x)
+    out, saved = Dropout.forward(input.data, random_keep(input.shape, p, rng), p)
+    return Dropout.record(out, saved, input)
 
 
 def random_keep(shape: tuple[int, ...], p: float, rng: np.random.Generator) -> np.ndarray:

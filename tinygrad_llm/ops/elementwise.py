@@ -235,8 +235,8 @@ def cos(x: Tensor) -> Tensor:
     return Cos.record(out, saved, x)
 
 
-def tanh(x: Tensor) -> Tensor:
+def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent: any number to (−1, 1). Integers become float32."""
-    x = as_float("tanh", x)
-    out, saved = Tanh.forward(x.data)
-    return Tanh.record(out, saved, x)
+    input = as_float("tanh", input)
+    out, saved = Tanh.forward(input.data)
+    return Tanh.record(out, saved, input)

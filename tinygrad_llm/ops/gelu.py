@@ -187,18 +187,18 @@ def erf(x: Tensor) -> Tensor:
     return Erf.record(out, saved, x)
 
 
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """x Φ(x), element by element: nearly 0 for negative x, nearly x for positive, smooth between.
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x Φ(x) for each element x: nearly 0 for negative x, nearly x for positive, smooth between.
 
     `approximate="tanh"` is the form that GPT-2 was trained with; it differs by at most 5e-4.
-    Raises TypeError where `x` is not floating point, ValueError for another `approximate`.
+    Raises TypeError where `input` is not floating point, ValueError for another `approximate`.
 
     >>> gelu(tensor([-1.0, 0.0, 1.0])).tolist()
     [-0.15865..., 0.0, 0.84134...]
     """
-    require_float("gelu", x)
+    require_float("gelu", input)
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', not {approximate!r}.")
     function = Gelu if approximate == "none" else GeluTanh
-    out, saved = function.forward(x.data)
-    return function.record(out, saved, x)
+    out, saved = function.forward(input.data)
+    return function.record(out, saved, input)

@@ -115,38 +115,38 @@ class LayerNorm(Function):
 
 
 def layer_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise x (…, *normalized_shape) over its last dims; then scale by `weight` and shift by `bias`.
+    """Normalise `input` (…, *normalized_shape) over its last dims; then scale by `weight` and shift by `bias`.
 
     Both have shape normalized_shape; left out they are 1 and 0. Raises ValueError where shapes do not fit.
 
     >>> layer_norm(tensor([[1.0, 3.0], [10.0, 30.0]]), 2, eps=0.0).tolist()
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
-    shape = check_normalized_shape("layer_norm", x, normalized_shape, weight=weight, bias=bias)
-    weight = Tensor._from_array(np.ones(shape, x.dtype)) if weight is None else weight
-    bias = Tensor._from_array(np.zeros(shape, x.dtype)) if bias is None else bias
-    out, saved = LayerNorm.forward(x.data, weight.data, bias.data, eps)
-    return LayerNorm.record(out, saved, x, weight, bias)
+    shape = check_normalized_shape("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    weight = Tensor._from_array(np.ones(shape, input.dtype)) if weight is None else weight
+    bias = Tensor._from_array(np.zeros(shape, input.dtype)) if bias is None else bias
+    out, saved = LayerNorm.forward(input.data, weight.data, bias.data, eps)
+    return LayerNorm.record(out, saved, input, weight, bias)
 
 
 def check_normalized_shape(op: str, x: Tensor, normalized_shape, **parameters: Tensor | None) -> tuple[int, ...]:
-    """`normalized_shape` as a tuple. Raises unless it is the end of x's shape and the parameters fit it."""
+    """`normalized_shape` as a tuple. Raises unless it is the end of the input's shape and the parameters fit it."""
     require_float(op, x)
     is_number = isinstance(normalized_shape, (int, np.integer))
     shape = (int(normalized_shape),) if is_number else tuple(normalized_shape)
     if not shape:
-        raise ValueError(f"{op}: normalized_shape is empty, expected at least one dim of x's shape {x.shape}.")
+        raise ValueError(f"{op}: normalized_shape is empty, expected at least one dim of the input's shape {x.shape}.")
     if x.shape[-len(shape) :] != shape:
-        raise ValueError(f"{op}: normalized_shape {shape} is not the end of x's shape {x.shape}.")
+        raise ValueError(f"{op}: normalized_shape {shape} is not the end of the input's shape {x.shape}.")
     for name, parameter in parameters.items():
         if parameter is not None and parameter.shape != shape:
             raise ValueError(f"{op}: {name} has shape {parameter.shape}, expected normalized_shape {shape}.")
         if parameter is not None and parameter.dtype != x.dtype:
-            raise TypeError(f"{op}: {name} is {parameter.dtype}, expected x's dtype {x.dtype}: convert one of them.")
+            raise TypeError(f"{op}: {name} is {parameter.dtype}, expected the input's dtype {x.dtype}: convert one.")
     return shape

@@ -40,18 +40,22 @@ class Linear(Function):
         return (dx, dweight, drows.sum(axis=0)) if has_bias else (dx, dweight)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (…, C_in) · weight (C_out, C_in)ᵀ + bias (C_out,) → (…, C_out). Raises ValueError where shapes do not fit."""
-    if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: input {x.shape} and weight {weight.shape} do not fit: (…, C_in) and (C_out, C_in).")
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input (…, C_in) · weight (C_out, C_in)ᵀ + bias (C_out,) → (…, C_out).
+
+    Raises ValueError where shapes do not fit, TypeError where dtypes differ.
+    """
+    if weight.ndim != 2 or input.ndim < 1 or input.shape[-1] != weight.shape[1]:
+        shapes = f"input {input.shape} and weight {weight.shape}"
+        raise ValueError(f"linear: {shapes} do not fit: expected (…, C_in) and (C_out, C_in).")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias {bias.shape} does not fit weight {weight.shape}: expected {weight.shape[:1]}.")
-    dtypes = {tensor.dtype for tensor in (x, weight, bias) if tensor is not None}
+    dtypes = {tensor.dtype for tensor in (input, weight, bias) if tensor is not None}
     if len(dtypes) > 1:
         raise TypeError(f"linear: input, weight and bias differ in dtype ({', '.join(sorted(map(str, dtypes)))}).")
-    needs = (x.requires_grad, weight.requires_grad)
+    needs = (input.requires_grad, weight.requires_grad)
     if bias is None:
-        out, saved = Linear.forward(x.data, weight.data, None, needs)
-        return Linear.record(out, saved, x, weight)
-    out, saved = Linear.forward(x.data, weight.data, bias.data, needs)
-    return Linear.record(out, saved, x, weight, bias)
+        out, saved = Linear.forward(input.data, weight.data, None, needs)
+        return Linear.record(out, saved, input, weight)
+    out, saved = Linear.forward(input.data, weight.data, bias.data, needs)
+    return Linear.record(out, saved, input, weight, bias)

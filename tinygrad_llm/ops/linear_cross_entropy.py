@@ -68,37 +68,39 @@ class LinearCrossEntropy(Function):
 
 
 def linear_cross_entropy(
-    x: Tensor,
-    weight: Tensor,
+    input: Tensor,
+    linear_weight: Tensor,
     target: Tensor | np.ndarray,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """`cross_entropy(linear(x, weight), target)` in less memory: the same value and gradients.
+    """`cross_entropy(linear(input, linear_weight), target)` in less memory: the same value and gradients.
 
-    x (…, C), weight (V, C), target (…) of integers in [0, V) or `ignore_index`. reduction is "mean" or "sum".
+    input (…, C), linear_weight (V, C), target (…) of integers in [0, V) or `ignore_index`; the names are those of
+    torch.nn.functional.linear_cross_entropy, which also knows a bias and class weights. reduction is "mean" or "sum".
     Raises ValueError where shapes do not fit, IndexError for a target that is no class.
     """
-    require_float("linear_cross_entropy", x)
+    require_float("linear_cross_entropy", input)
     check_reduction("linear_cross_entropy", reduction, ("mean", "sum"))
     target = as_tensor("linear_cross_entropy", target)
-    if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1] or target.shape != x.shape[:-1]:
-        raise ValueError(
-            f"linear_cross_entropy: x {x.shape}, weight {weight.shape} and target {target.shape} do not fit: "
-            "expected (…, C), (V, C) and (…)."
-        )
-    if x.dtype != weight.dtype:
-        raise TypeError(f"linear_cross_entropy: x is {x.dtype}, weight {weight.dtype}; convert one with .to(dtype).")
+    C = input.shape[-1] if input.ndim else 0
+    if linear_weight.ndim != 2 or linear_weight.shape[1] != C or input.shape != (*target.shape, C):
+        shapes = f"input {input.shape}, linear_weight {linear_weight.shape} and target {target.shape}"
+        raise ValueError(f"linear_cross_entropy: {shapes} do not fit: expected (…, C), (V, C) and (…).")
+    if input.dtype != linear_weight.dtype:
+        dtypes = f"input is {input.dtype}, linear_weight {linear_weight.dtype}"
+        raise TypeError(f"linear_cross_entropy: {dtypes}; convert one with .to(dtype).")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"linear_cross_entropy: label_smoothing must be in [0, 1], not {label_smoothing}.")
-    classes = _classes(x, weight, target, ignore_index)
-    needs = tuple(is_grad_enabled() and tensor.requires_grad for tensor in (x, weight))
-    rows = np.ascontiguousarray(as_matrix(x.data))
+    classes = _classes(input, linear_weight, target, ignore_index)
+    needs = tuple(is_grad_enabled() and tensor.requires_grad for tensor in (input, linear_weight))
+    rows = np.ascontiguousarray(as_matrix(input.data))
     options = (ignore_index, reduction, label_smoothing, needs)
-    out, (dx, dweight) = LinearCrossEntropy.forward(rows, weight.data, classes, *options)
-    saved = (None if dx is None else dx.reshape(x.shape), dweight)
-    return LinearCrossEntropy.record(out, saved, x, weight)
+    out, (dx, dweight) = LinearCrossEntropy.forward(rows, linear_weight.data, classes, *options)
+    saved = (None if dx is None else dx.reshape(input.shape), dweight)
+    return LinearCrossEntropy.record(out, saved, input, linear_weight)
 
 
 def _classes(x: Tensor, weight: Tensor, target: Tensor, ignore_index: int) -> np.ndarray:

@@ -132,6 +132,7 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
@@ -147,7 +148,7 @@ def nll_loss(
     return NLLLoss.record(out, saved, input)
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """(input − target)², of equal shapes: PyTorch broadcasts with a warning, which is mostly a mistake.
 
     Raises ValueError where the shapes differ.
@@ -161,6 +162,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -182,7 +184,7 @@ def binary_cross_entropy_with_logits(
     return BinaryCrossEntropyWithLogits.record(out, saved, input, target)
 
 
-def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target · (log target − input), of log-probabilities `input` and probabilities `target` (or their logs).
 
     The divergence KL(target ‖ input) of two distributions is "sum"; its mean over a batch is "batchmean", which

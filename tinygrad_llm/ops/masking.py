@@ -4,7 +4,7 @@ Forward    where(c, x, y) = x where c, else y          masked_fill(x, m, v) = v 
            tril(x, k) keeps the elements x_ij with j ≤ i + k, triu(x, k) those with j ≥ i + k; others become 0
 Backward   each element's gradient goes to where it was taken from; what was left out gets 0
 Shapes     any that broadcast; tril and triu (…, N, M)
-Saved      the mask; nothing but the diagonal's number for tril and triu
+Saved      the mask, an input without a gradient; nothing but the diagonal's number for tril and triu
 Lesson     10_attention
 
 The causal mask of attention is `masked_fill(scores, triu(ones, 1), -inf)`. Choosing is not multiplying:
@@ -32,7 +32,7 @@ class Where(Function):
         zero = dout.dtype.type(0)
         dx = unbroadcast(np.where(condition, dout, zero), x_shape) if needs[0] else None
         dy = unbroadcast(np.where(condition, zero, dout), y_shape) if needs[1] else None
-        return dx, dy
+        return None, dx, dy
 
 
 class MaskedFill(Function):
@@ -45,7 +45,7 @@ class MaskedFill(Function):
     @staticmethod
     def backward(dout, saved):
         mask, shape = saved
-        return (unbroadcast(np.where(mask, dout.dtype.type(0), dout), shape),)
+        return unbroadcast(np.where(mask, dout.dtype.type(0), dout), shape), None
 
 
 class Tril(Function):
@@ -77,7 +77,7 @@ def where(condition: Tensor, x, other) -> Tensor:
     x, other = promote("where", x, other)
     broadcast_shape("where", condition.shape, x.shape, other.shape)
     out, saved = Where.forward(condition.data, x.data, other.data, (x.requires_grad, other.requires_grad))
-    return Where.record(out, saved, x, other)
+    return Where.record(out, saved, condition, x, other)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value) -> Tensor:
@@ -97,7 +97,7 @@ def masked_fill(x: Tensor, mask: Tensor, value) -> Tensor:
     if x.dtype.kind in "iu" and not np.isfinite(value):
         raise ValueError(f"masked_fill: {value} is no {x.dtype}; call .float() on the tensor first.")
     out, saved = MaskedFill.forward(x.data, mask.data, np.asarray(value).astype(x.dtype))
-    return MaskedFill.record(out, saved, x)
+    return MaskedFill.record(out, saved, x, mask)
 
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:

@@ -69,19 +69,15 @@ def multiply(
     """
     if out is None:
         out = np.empty((a.shape[0], b.shape[1]), a.dtype)
-    if use_kernel(a.dtype) and a.size and b.size:
-        _run_kernel(out, a, b, np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias), accumulate)
+    if not use_kernel(a.dtype) or not a.size or not b.size:
+        if accumulate:
+            out += a @ b
+        else:
+            np.matmul(a, b, out=out)
+        if bias is not None:
+            out += bias
         return out
-    if accumulate:
-        out += a @ b
-    else:
-        np.matmul(a, b, out=out)
-    if bias is not None:
-        out += bias
-    return out
-
-
-def _run_kernel(out, a, b, bias, accumulate) -> None:
+    bias = np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias)
     b, transpose_b = _stored(b)
     if len(out) < THIN:
         thin_kernel = thin_matmul_transposed_kernel if transpose_b else thin_matmul_kernel
@@ -89,6 +85,7 @@ def _run_kernel(out, a, b, bias, accumulate) -> None:
     else:
         a, transpose_a = _stored(a)
         matmul_kernel(out, a, b, bias, transpose_a, transpose_b, accumulate, _block_rows(len(out)))
+    return out
 
 
 def _stored(x: np.ndarray) -> tuple[np.ndarray, bool]:

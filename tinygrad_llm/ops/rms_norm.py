@@ -88,21 +88,21 @@ class RMSNorm(Function):
 
 
 def rms_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """Divide x (…, *normalized_shape) by its root mean square over the last dims; then scale by `weight`.
+    """Divide `input` (…, *normalized_shape) by its root mean square over the last dims; then scale by `weight`.
 
-    `weight` has shape normalized_shape; left out it is 1. `eps` None means the spacing of floats at 1 in x's
+    `weight` has shape normalized_shape; left out it is 1. `eps` None means the spacing of floats at 1 in its
     dtype (1.2e-7 in float32). Raises ValueError where the shapes do not fit.
 
     >>> rms_norm(tensor([[3.0, 3.0], [-5.0, 5.0]]), 2, eps=0.0).tolist()
     [[1.0, 1.0], [-1.0, 1.0]]
     """
-    shape = check_normalized_shape("rms_norm", x, normalized_shape, weight=weight)
-    weight = Tensor._from_array(np.ones(shape, x.dtype)) if weight is None else weight
-    eps = np.finfo(x.dtype).eps if eps is None else eps
-    out, saved = RMSNorm.forward(x.data, weight.data, eps)
-    return RMSNorm.record(out, saved, x, weight)
+    shape = check_normalized_shape("rms_norm", input, normalized_shape, weight=weight)
+    weight = Tensor._from_array(np.ones(shape, input.dtype)) if weight is None else weight
+    eps = np.finfo(input.dtype).eps if eps is None else eps
+    out, saved = RMSNorm.forward(input.data, weight.data, eps)
+    return RMSNorm.record(out, saved, input, weight)

@@ -17,7 +17,7 @@ import numpy as np
 from ..autograd import Function, Tensor
 from ..kernel import kernel, prange
 from .common import canonical_dim, require_float
-from .fast_math import fast_exp
+from .fast_math import fast_exp, largest_of
 
 
 def softmax_ref(x: np.ndarray) -> np.ndarray:
@@ -37,9 +37,7 @@ def softmax_forward(out, x):
     for n in prange(N):
         row = x[n]
         out_row = out[n]
-        largest = row[0]
-        for v in range(V):
-            largest = max(largest, row[v])
+        largest = largest_of(row)
         total = x.dtype.type(0.0)
         for v in range(V):
             e = fast_exp(row[v] - largest)
@@ -70,9 +68,7 @@ def log_softmax_forward(out, x):
     for n in prange(N):
         row = x[n]
         out_row = out[n]
-        largest = row[0]
-        for v in range(V):
-            largest = max(largest, row[v])
+        largest = largest_of(row)
         total = x.dtype.type(0.0)
         for v in range(V):
             total += fast_exp(row[v] - largest)
@@ -144,21 +140,21 @@ class LogSoftmax(Function):
         return (from_rows(dx, shape, dim),)
 
 
-def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """Probabilities along `dim`: positive, summing to 1. Same shape as `x`, which must be floating point.
+def softmax(input: Tensor, dim: int = -1) -> Tensor:
+    """Probabilities along `dim`: positive, summing to 1. Same shape as `input`, which must be floating point.
 
     >>> softmax(tensor([0.0, 0.0])).tolist()
     [0.5, 0.5]
     """
-    dim = canonical_dim("softmax", dim, x.ndim)
-    require_float("softmax", x)
-    out, saved = Softmax.forward(x.data, dim)
-    return Softmax.record(out, saved, x)
+    dim = canonical_dim("softmax", dim, input.ndim)
+    require_float("softmax", input)
+    out, saved = Softmax.forward(input.data, dim)
+    return Softmax.record(out, saved, input)
 
 
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """log(softmax(x)), exact also where a probability underflows. Same shape as `x`."""
-    dim = canonical_dim("log_softmax", dim, x.ndim)
-    require_float("log_softmax", x)
-    out, saved = LogSoftmax.forward(x.data, dim)
-    return LogSoftmax.record(out, saved, x)
+def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
+    """log(softmax(input)), exact also where a probability underflows. Same shape as `input`."""
+    dim = canonical_dim("log_softmax", dim, input.ndim)
+    require_float("log_softmax", input)
+    out, saved = LogSoftmax.forward(input.data, dim)
+    return LogSoftmax.record(out, saved, input)

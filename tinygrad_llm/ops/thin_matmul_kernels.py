@@ -6,9 +6,15 @@ time is that of reading B from memory. Threads share out the columns of the resu
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..kernel import kernel, prange
 
 COLUMNS = 64  # of the result that a thread computes at once
+
+
+def thin_matmul_ref(a: np.ndarray, b: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return np.einsum("ik,kj->ij", a, b) + bias
 
 
 @kernel(parallel=True)

@@ -33,7 +33,9 @@ def squares_by_chunk(out, x, chunk):
         out[c] = total
 
 
-def clip_grad_norm_(parameters: Iterable[Tensor] | Tensor, max_norm: float, error_if_nonfinite: bool = False) -> float:
+def clip_grad_norm_(
+    parameters: Iterable[Tensor] | Tensor, max_norm: float, *, error_if_nonfinite: bool = False
+) -> float:
     """Scale all gradients in place so that their joint 2-norm is at most `max_norm`; returns the norm before.
 
     Raises ValueError for a norm that is NaN or infinite if `error_if_nonfinite`; else the gradients become NaN or

@@ -44,6 +44,7 @@ class Muon(Optimizer):
         weight_decay: float = 0.1,
         momentum: float = 0.95,
         nesterov: bool = True,
+        *,
         eps: float = 1e-7,
         ns_steps: int = 5,
     ):

@@ -216,12 +216,9 @@ def build_model(config: PretrainConfig, vocab_size: int) -> GPT:
 
 def build_optimizer(config: PretrainConfig, model: GPT) -> AdamW:
     """AdamW; weight decay is for matrices, since norms and biases do not overfit (as in GPT-3 and nanoGPT)."""
-    from ..optim import AdamW
+    from ..optim import AdamW, decay_matrices
 
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}]
-    groups += [{"params": vectors, "weight_decay": 0.0}] if vectors else []
+    groups = decay_matrices(model.parameters(), config.weight_decay)
     return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
 
 

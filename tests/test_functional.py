@@ -1,0 +1,70 @@
+"""Calls written for PyTorch: its keywords are known, and what has another place there is not taken for something else."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import tinygrad_llm.functional as F
+from tinygrad_llm import nn, optim
+from tinygrad_llm.autograd import Tensor
+
+# The leading parameters of torch.nn.functional's functions, as far as they are known here, in PyTorch 2.13.
+PYTORCH = {
+    "binary_cross_entropy_with_logits": "input target weight",
+    "cross_entropy": "input target weight",
+    "dropout": "input p training",
+    "embedding": "input weight padding_idx",
+    "gelu": "input",
+    "kl_div": "input target",
+    "layer_norm": "input normalized_shape weight bias eps",
+    "leaky_relu": "input negative_slope",
+    "linear": "input weight bias",
+    "linear_cross_entropy": "input linear_weight target",
+    "log_softmax": "input dim",
+    "mse_loss": "input target",
+    "nll_loss": "input target weight",
+    "relu": "input",
+    "rms_norm": "input normalized_shape weight eps",
+    "scaled_dot_product_attention": "query key value attn_mask dropout_p is_causal scale enable_gqa",
+    "sigmoid": "input",
+    "silu": "input",
+    "softmax": "input dim",
+    "softplus": "input beta threshold",
+    "tanh": "input",
+}
+
+
+@pytest.mark.parametrize("name", sorted(PYTORCH))
+def test_parameters_have_pytorchs_names_and_order(name):
+    wanted = PYTORCH[name].split()
+    assert list(inspect.signature(getattr(F, name)).parameters)[: len(wanted)] == wanted
+
+
+def test_every_function_is_compared():
+    assert set(F.__all__) - set(PYTORCH) == {"qkv_attention"}  # ours
+
+
+X, CLASSES = Tensor(np.zeros((2, 3))), Tensor(np.zeros(2, int))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: F.cross_entropy(X, CLASSES, None, True),  # PyTorch's size_average
+        lambda: F.nll_loss(X, CLASSES, None, True),
+        lambda: F.mse_loss(X, X, True),
+        lambda: F.kl_div(X, X, True),
+        lambda: F.binary_cross_entropy_with_logits(X, X, None, True),
+        lambda: F.linear_cross_entropy(X, X, CLASSES, None),
+        lambda: F.dropout(X, 0.1, True, True),  # inplace
+        lambda: nn.MultiheadAttention(4, 2, 0.0, True, True),  # add_bias_kv
+        lambda: optim.clip_grad_norm_([X], 1.0, 2.0),  # norm_type
+        lambda: optim.Muon([X], 1e-3, 0.1, 0.95, True, (3.4445, -4.775, 2.0315)),  # ns_coefficients
+    ],
+)
+def test_what_pytorch_has_at_another_place_is_refused(call):
+    with pytest.raises(TypeError):
+        call()
