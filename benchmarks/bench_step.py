@@ -7,6 +7,8 @@ python benchmarks/bench_step.py --agree                      # the two loss curv
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from interleave import Side, machine, medians, serve
 from rich.console import Console
 from rich.table import Table
 
+from tinygrad_llm.data import RandomBatches
 from tinygrad_llm.models.gpt import GPT, GPTConfig
 from tinygrad_llm.optim import AdamW, clip_grad_norm_
 
@@ -76,23 +79,38 @@ def served_step(side: str, name: str):
     return lambda: step(x, y)
 
 
-def compare_losses(n_steps: int = 100) -> float:
-    """The largest difference of the two losses over the first steps of nanoGPT's setting, on text-like data."""
+def compare_losses(corpus: str | None, n_steps: int) -> float:
+    """The largest difference of the two losses on the way, in nanoGPT's setting: same initial weights, same batches."""
     model, twin, (batch_size, seq_len), vocab_size = build("nano")
+    ids = markov_chain(vocab_size) if corpus is None else characters(corpus, vocab_size)
+    batches = RandomBatches(ids, batch_size, seq_len, seed=2)
     ours, theirs = our_step(model), torch_step(twin)
-    rng = np.random.default_rng(2)
-    transitions = rng.dirichlet(np.full(vocab_size, 0.05), vocab_size).cumsum(axis=1)
     worst = 0.0
-    for _ in range(n_steps):
-        ids = np.zeros((batch_size, seq_len + 1), np.int64)
-        for t in range(seq_len):
-            chosen = (rng.random((batch_size, 1)) > transitions[ids[:, t]]).sum(axis=1)
-            ids[:, t + 1] = np.minimum(chosen, vocab_size - 1)
-        x, y = np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
+    for step in range(1, n_steps + 1):
+        x, y = next(batches)
         a, b = ours(x, y), theirs(x, y)
         worst = max(worst, abs(a - b))
-    print(f"losses after {n_steps} steps: ours {a:.6f}, PyTorch {b:.6f}; largest difference on the way {worst:.2e}")
+        if step % 100 == 0:
+            print(f"step {step}: ours {a:.6f}, PyTorch {b:.6f}, largest difference so far {worst:.1e}", flush=True)
     return worst
+
+
+def markov_chain(vocab_size: int, n: int = 100_000) -> np.ndarray:
+    """Token ids in which each depends on the one before: something to learn, without a file."""
+    rng = np.random.default_rng(3)
+    transitions = rng.dirichlet(np.full(vocab_size, 0.05), vocab_size).cumsum(axis=1)
+    ids = np.zeros(n, np.int64)
+    for t, chance in enumerate(rng.random(n - 1)):
+        ids[t + 1] = min(np.searchsorted(transitions[ids[t]], chance), vocab_size - 1)
+    return ids
+
+
+def characters(path: str, vocab_size: int) -> np.ndarray:
+    """A text as ids of its characters; the rarest share the last id where there are more than vocab_size."""
+    text = Path(path).read_text(encoding="utf-8")
+    alphabet = [character for character, _ in Counter(text).most_common()]
+    index = {character: min(i, vocab_size - 1) for i, character in enumerate(alphabet)}
+    return np.array([index[character] for character in text])
 
 
 def main() -> None:
@@ -101,12 +119,14 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="also time torch.compile (needs a C++ compiler)")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--agree", action="store_true", help="compare loss curves instead of times")
+    parser.add_argument("--corpus", help="with --agree: a text to train on, by characters")
+    parser.add_argument("--steps", type=int, default=100, help="with --agree: how many")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         return serve(lambda name: served_step(options.serve, name))
     if options.agree:
-        raise SystemExit(compare_losses() > 1e-3)
+        raise SystemExit(compare_losses(options.corpus, options.steps) > 1e-3)
     names = ["ours", "PyTorch", *(["torch.compile"] if options.compile else [])]
     sides = {name: Side(__file__, name) for name in names}
     table = Table(title=f"training step, float32, milliseconds (median)\n{machine()}, PyTorch {torch.__version__}")

@@ -1,4 +1,4 @@
-"""Calls written for PyTorch: its keywords are known, and what has another place there is not taken for something else."""
+"""Calls written for PyTorch: its keywords are known, and what has another place there is not mistaken for another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import numpy as np
 import pytest
 
+import tinygrad_llm as tg
 import tinygrad_llm.functional as F
 from tinygrad_llm import nn, optim
 from tinygrad_llm.autograd import Tensor
@@ -68,3 +69,44 @@ X, CLASSES = Tensor(np.zeros((2, 3))), Tensor(np.zeros(2, int))
 def test_what_pytorch_has_at_another_place_is_refused(call):
     with pytest.raises(TypeError):
         call()
+
+
+ARRAY = np.ones((2, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [(name, getattr(F, name)) for name in ("relu", "leaky_relu", "silu", "softplus", "gelu", "softmax", "log_softmax")]
+    + [
+        ("dropout", lambda x: F.dropout(x, rng=np.random.default_rng(0))),
+        ("linear", lambda x: F.linear(x, Tensor(ARRAY))),
+        ("linear", lambda x: F.linear(Tensor(ARRAY), x)),
+        ("embedding", lambda x: F.embedding(np.array([0]), x)),
+        ("layer_norm", lambda x: F.layer_norm(x, 2)),
+        ("rms_norm", lambda x: F.rms_norm(x, 2)),
+        ("cross_entropy", lambda x: F.cross_entropy(x, CLASSES)),
+        ("mse_loss", lambda x: F.mse_loss(x, Tensor(ARRAY))),
+        ("scaled_dot_product_attention", lambda x: F.scaled_dot_product_attention(x, x, x)),
+        ("qkv_attention", lambda x: F.qkv_attention(x, 1)),
+        ("neg", tg.neg),
+        ("clone", tg.clone),
+        ("var", tg.var),
+        ("masked_fill", lambda x: tg.masked_fill(x, ARRAY > 0, 0.0)),
+        ("tril", tg.tril),
+    ],
+)
+def test_an_array_is_no_tensor(name, call):
+    with pytest.raises(TypeError, match=f"^{name}: expected a Tensor, not ndarray; make one with tensor"):
+        call(ARRAY)
+
+
+def test_arguments_of_wrong_types():
+    with pytest.raises(TypeError, match=r"layer_norm: normalized_shape: expected ints, got 3\.0"):
+        F.layer_norm(X, 3.0)
+    with pytest.raises(TypeError, match=r"triu: diagonal must be an int, not 1\.5"):
+        X.triu(1.5)
+    with pytest.raises(TypeError, match="masked_fill: value must be a number or a 0-d tensor, not 'x'"):
+        X.masked_fill(X > 0, "x")
+    with pytest.raises(TypeError, match="tensor: the data cannot become an array of dtype 'no such'"):
+        tg.tensor([1], dtype="no such")
+    assert not nn.Parameter(ARRAY, False).requires_grad  # PyTorch's order

@@ -247,6 +247,8 @@ def _as_array(data, dtype) -> np.ndarray:
         array = np.array(data, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"tensor: the data has no regular shape ({error}).") from None
+    except TypeError as error:
+        raise TypeError(f"tensor: the data cannot become an array of dtype {dtype!r} ({error}).") from None
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
         array = array.astype(default_dtype)
     if array.dtype not in DTYPES:

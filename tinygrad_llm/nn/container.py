@@ -12,6 +12,8 @@ class ModuleList(Module):
     """A list of modules whose parameters are found. The items are the attributes "0", "1", … of the walk."""
 
     def __init__(self, modules: Iterable[Module] = ()):
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"{type(self).__name__}: needs a list of modules, not {type(modules).__name__}.")
         for module in modules:
             self.append(module)
 

@@ -32,7 +32,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data, dtype=None, requires_grad: bool = True):
+    def __init__(self, data, requires_grad: bool = True, *, dtype=None):
         super().__init__(data, dtype, requires_grad)
 
 

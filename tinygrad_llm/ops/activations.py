@@ -18,7 +18,7 @@ import numpy as np
 
 from ..autograd import Function, Tensor
 from ..kernel import kernel, prange
-from .common import as_float, require_float
+from .common import as_float, require_float, require_tensor
 from .fast_math import fast_exp
 
 
@@ -179,6 +179,7 @@ class Softplus(Function):
 
 def relu(input: Tensor) -> Tensor:
     """max(x, 0) for each element x, with slope 0 at 0. Raises TypeError for booleans."""
+    require_tensor("relu", input)
     if input.dtype.kind == "b":
         raise TypeError("relu: needs numbers, got a bool tensor; call .float() first.")
     out, saved = Relu.forward(input.data)

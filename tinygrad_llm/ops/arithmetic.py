@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Function, Tensor
-from .common import promote, unbroadcast
+from .common import promote, require_tensor, unbroadcast
 
 
 class Add(Function):
@@ -151,6 +151,7 @@ def div(x, other) -> Tensor:
 
 def neg(x: Tensor) -> Tensor:
     """−x. Raises TypeError for booleans."""
+    require_tensor("neg", x)
     _forbid_bool("neg", x)
     out, saved = Neg.forward(x.data)
     return Neg.record(out, saved, x)

@@ -107,7 +107,15 @@ def as_float(op: str, x) -> Tensor:
     return x if x.dtype.kind == "f" else cast(x, default_dtype)
 
 
+def require_tensor(op: str, x) -> None:
+    """Raise TypeError unless x is a Tensor: a layer's input may be the result of a step that lost the graph."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{op}: expected a Tensor, not {type(x).__name__}; make one with tensor(…).")
+
+
 def require_float(op: str, x: Tensor) -> None:
+    """Raise TypeError unless x is a floating-point Tensor."""
+    require_tensor(op, x)
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: needs a floating-point tensor, got {x.dtype} of shape {x.shape}; call .float() first.")
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autograd import Function, Tensor
 from ..kernel import kernel, prange
+from .common import require_tensor
 
 # Columns per block, which one thread works on. Its sums are in the order of the ids, whichever thread it is.
 BLOCK = 64
@@ -75,6 +76,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     the table, ValueError for a weight that is no table.
     """
     ids = input.data if isinstance(input, Tensor) else np.asarray(input)
+    require_tensor("embedding", weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must be a table of shape (V, C), got shape {weight.shape}.")
     V = weight.shape[0]

@@ -20,6 +20,7 @@ import numpy as np
 from ..autograd import Function, Tensor
 from ..kernel import kernel, prange
 from .common import require_float
+from .shape import sizes
 
 
 def layer_norm_ref(x, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -138,8 +139,7 @@ def layer_norm(
 def check_normalized_shape(op: str, x: Tensor, normalized_shape, **parameters: Tensor | None) -> tuple[int, ...]:
     """`normalized_shape` as a tuple. Raises unless it is the end of the input's shape and the parameters fit it."""
     require_float(op, x)
-    is_number = isinstance(normalized_shape, (int, np.integer))
-    shape = (int(normalized_shape),) if is_number else tuple(normalized_shape)
+    shape = sizes(f"{op}: normalized_shape", (normalized_shape,))
     if not shape:
         raise ValueError(f"{op}: normalized_shape is empty, expected at least one dim of the input's shape {x.shape}.")
     if x.shape[-len(shape) :] != shape:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..autograd import Function, Tensor
-from .common import as_matrix
+from .common import as_matrix, require_tensor
 from .matmul import multiply
 
 
@@ -45,6 +45,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Raises ValueError where shapes do not fit, TypeError where dtypes differ.
     """
+    require_tensor("linear", input)
+    require_tensor("linear", weight)
     if weight.ndim != 2 or input.ndim < 1 or input.shape[-1] != weight.shape[1]:
         shapes = f"input {input.shape} and weight {weight.shape}"
         raise ValueError(f"linear: {shapes} do not fit: expected (…, C_in) and (C_out, C_in).")

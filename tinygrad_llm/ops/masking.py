@@ -13,12 +13,10 @@ The causal mask of attention is `masked_fill(scores, triu(ones, 1), -inf)`. Choo
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 
 from ..autograd import Function, Tensor
-from .common import as_tensor, broadcast_shape, cast, promote, unbroadcast
+from .common import as_tensor, broadcast_shape, cast, promote, require_tensor, unbroadcast
 
 
 class Where(Function):
@@ -89,11 +87,14 @@ def masked_fill(x: Tensor, mask: Tensor, value) -> Tensor:
     [1.0, -inf]
     """
     mask = _as_mask("masked_fill", "mask", mask)
+    require_tensor("masked_fill", x)
     broadcast_shape("masked_fill", x.shape, mask.shape)
     if isinstance(value, Tensor):
         if value.ndim:
             raise ValueError(f"masked_fill: value must be a number or a 0-d tensor, not {value.shape}.")
         return where(mask, cast(value, x.dtype), x)
+    if not isinstance(value, (bool, int, float, np.generic)):
+        raise TypeError(f"masked_fill: value must be a number or a 0-d tensor, not {value!r}.")
     if x.dtype.kind in "iu" and not np.isfinite(value):
         raise ValueError(f"masked_fill: {value} is no {x.dtype}; call .float() on the tensor first.")
     out, saved = MaskedFill.forward(x.data, mask.data, np.asarray(value).astype(x.dtype))
@@ -129,6 +130,9 @@ def _as_mask(op: str, name: str, mask) -> Tensor:
 
 
 def _check_matrix(op: str, x: Tensor, diagonal: int) -> int:
+    require_tensor(op, x)
+    if not isinstance(diagonal, (int, np.integer)):
+        raise TypeError(f"{op}: diagonal must be an int, not {diagonal!r}.")
     if x.ndim < 2:
         raise ValueError(f"{op}: needs a tensor of at least 2 dims, got shape {x.shape}.")
-    return operator.index(diagonal)
+    return int(diagonal)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autograd import Function, Tensor
-from .common import canonical_dim, canonical_dims, unbroadcast
+from .common import canonical_dim, canonical_dims, require_tensor, unbroadcast
 
 
 class Reshape(Function):
@@ -159,6 +159,7 @@ def expand(x: Tensor, *shape: int | Sequence[int]) -> Tensor:
 
 def clone(x: Tensor) -> Tensor:
     """A copy with memory of its own, through which gradients flow."""
+    require_tensor("clone", x)
     out, saved = Clone.forward(x.data)
     return Clone.record(out, saved, x)
 

@@ -146,15 +146,15 @@ def softmax(input: Tensor, dim: int = -1) -> Tensor:
     >>> softmax(tensor([0.0, 0.0])).tolist()
     [0.5, 0.5]
     """
-    dim = canonical_dim("softmax", dim, input.ndim)
     require_float("softmax", input)
+    dim = canonical_dim("softmax", dim, input.ndim)
     out, saved = Softmax.forward(input.data, dim)
     return Softmax.record(out, saved, input)
 
 
 def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
     """log(softmax(input)), exact also where a probability underflows. Same shape as `input`."""
-    dim = canonical_dim("log_softmax", dim, input.ndim)
     require_float("log_softmax", input)
+    dim = canonical_dim("log_softmax", dim, input.ndim)
     out, saved = LogSoftmax.forward(input.data, dim)
     return LogSoftmax.record(out, saved, input)
