@@ -59,16 +59,24 @@ def stop_ids(tokenizer: BPETokenizer | CharTokenizer) -> list[int]:
 
 
 def sample_text(run, model, n_tokens: int, seed: Sequence[int], prompt: str = "") -> str:
-    """What the model writes, by the settings of its run; the same seed gives the same text."""
+    """What the model writes, by the settings of its run: several texts if they are short, with a rule between them.
+
+    The same seed gives the same text.
+    """
     ids = generate_tokens(
         model,
         prompt_ids(run.tokenizer, prompt),
         n_tokens,
         temperature=run.config.temperature,
-        stop_tokens=stop_ids(run.tokenizer),
         rng=np.random.default_rng(seed),
     )
-    return prompt + "".join(stream_text(run.tokenizer, ids))
+    texts = [[]]
+    for token in ids:
+        if token == run.tokenizer.eos_id:
+            texts.append([])
+        else:
+            texts[-1].append(token)
+    return prompt + "\n\n* * *\n\n".join("".join(stream_text(run.tokenizer, text)) for text in texts if text)
 
 
 def stream_text(tokenizer: BPETokenizer | CharTokenizer, ids: Iterable[int]) -> Iterator[str]:
