@@ -53,7 +53,7 @@ class PretrainConfig:
     dropout: float = model(0.0, help="part of the values zeroed in training, against overfitting")
     bias: bool = model(False, help="biases in linear layers and norms, as in GPT-2")
 
-    steps: int = training(700, help="optimizer steps in all")
+    steps: int = training(600, help="optimizer steps in all")
     batch_size: int = training(16, help="windows of text in a batch")
     accumulate: int = training(1, help="batches per step: their gradients are averaged")
     learning_rate: float = training(2e-3, help="at its highest, after the warm-up")
