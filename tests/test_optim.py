@@ -278,3 +278,12 @@ def test_a_state_that_does_not_fit():
     params = [Tensor(np.ones(3), requires_grad=True)]
     with pytest.raises(ValueError, match="SGD: the state is another optimizer's: it has betas"):
         optim.SGD(params).load_state_dict(optimizer(3).state_dict())
+
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_zero_grad_forgets_or_zeroes(set_to_none):
+    used, unused = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    used.grad = Tensor(np.ones(2))
+    optim.SGD([used, unused], lr=0.1).zero_grad(set_to_none=set_to_none)
+    assert unused.grad is None
+    assert (used.grad is None) if set_to_none else used.grad.tolist() == [0, 0]

@@ -197,6 +197,11 @@ class Tensor:
             gradient = np.array(gradient)
         self.grad = Tensor._from_array(gradient)
 
+    def zero_grad_(self, set_to_none: bool = True) -> None:
+        """Forget the gradient, or, where there is one, replace it with zeros."""
+        if self.grad is not None:
+            self.grad = None if set_to_none else Tensor._from_array(np.zeros_like(self.grad.data))
+
     # Changes in place: only where no graph can see them
 
     def copy_(self, source) -> Tensor:

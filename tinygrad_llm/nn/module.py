@@ -126,10 +126,10 @@ class Module:
         function(self)
         return self
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, as the optimizers' `zero_grad` does, but those of all parameters."""
         for parameter in self.parameters():
-            parameter.grad = None
+            parameter.zero_grad_(set_to_none)
 
     def requires_grad_(self, requires_grad: bool = True) -> Module:
         """`requires_grad_(False)` freezes: no gradients, and optimizers leave the parameters as they are."""

@@ -68,10 +68,10 @@ class Optimizer:
         if len({id(p) for p in parameters}) < len(parameters):
             raise ValueError(f"{name}: a parameter is in the list, or in two groups, twice.")
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: the next backward() starts afresh instead of adding to them."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or make them zeros: the next backward() starts afresh instead of adding to them."""
         for p in self._parameters():
-            p.grad = None
+            p.zero_grad_(set_to_none)
 
     def step(self, lr_factor: float = 1.0) -> None:
         """Change every parameter that has a gradient, at its group's `lr` times `lr_factor`, the schedule's part."""
