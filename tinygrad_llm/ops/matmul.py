@@ -103,7 +103,7 @@ def _block_rows(M: int) -> int:
 
 
 def multiply_batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a (…, M, K) @ b (…, K, N) with the same leading dims."""
+    """a (…, M, K) @ b (…, K, N) with the same leading dims: by BLAS, unless the kernel is asked for by name."""
     if _backend != "kernel" or not a.size or not b.size:
         return np.matmul(a, b)
     batch = math.prod(a.shape[:-2])
@@ -128,10 +128,7 @@ class MatMul(Function):
         if b.ndim == 2 and a.ndim >= 2:
             rows = as_matrix(a)
             return multiply(rows, b).reshape(*a.shape[:-1], b.shape[-1]), saved
-        leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        a = np.broadcast_to(a, leading + a.shape[-2:])
-        b = np.broadcast_to(b, leading + b.shape[-2:])
-        return multiply_batch(a, b), saved
+        return _batch(a, b), saved
 
     @staticmethod
     def backward(dout, saved):
@@ -147,6 +144,7 @@ class MatMul(Function):
 
 
 def _batch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`multiply_batch` for leading dims that broadcast."""
     leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     return multiply_batch(np.broadcast_to(a, leading + a.shape[-2:]), np.broadcast_to(b, leading + b.shape[-2:]))
 
