@@ -34,10 +34,11 @@ prange = range  # kernels import this name; in compiled code it is numba.prange
 class Kernel:
     """Stands for a kernel until its first call; knows both the plain and the compiled function."""
 
-    def __init__(self, function: Callable, parallel: bool):
+    def __init__(self, function: Callable, parallel: bool, inline: bool):
         functools.update_wrapper(self, function)
         self.function = function
         self.parallel = parallel
+        self.inline = inline
         self.dispatcher = None
         self._compiling = False
         _kernels.append(self)
@@ -71,6 +72,7 @@ class Kernel:
             return numba.njit(
                 self.function,
                 parallel=self.parallel,
+                inline="always" if self.inline else "never",
                 cache=folder is not None,
                 fastmath=FAST_MATH,
                 error_model="numpy",
@@ -89,11 +91,14 @@ def _let_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-def kernel(function: Callable | None = None, *, parallel: bool = False):
-    """Mark a function as a kernel: `@kernel` for serial loops, `@kernel(parallel=True)` to use `prange`."""
+def kernel(function: Callable | None = None, *, parallel: bool = False, inline: bool = False):
+    """Mark a function as a kernel: `@kernel` for serial loops, `@kernel(parallel=True)` to use `prange`.
+
+    `inline=True` is for a helper whose arguments include constants: its body is compiled anew for each of its callers.
+    """
     if function is None:
-        return functools.partial(kernel, parallel=parallel)
-    each = Kernel(function, parallel)
+        return functools.partial(kernel, parallel=parallel, inline=inline)
+    each = Kernel(function, parallel, inline)
     return each if _jit_enabled else each.function
 
 
