@@ -1,16 +1,30 @@
 """Settings of a run: presets, types, ranges, and what is built from them."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 
+from tinygrad_llm.data import RandomBatches
 from tinygrad_llm.optim import cosine
-from tinygrad_llm.train import PRESETS, PretrainConfig, build_model, build_optimizer, build_schedule, preset
+from tinygrad_llm.train import (
+    PRESETS,
+    PretrainConfig,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    language_modelling,
+    load_checkpoint,
+    preset,
+    save_checkpoint,
+    train_steps,
+)
+from tinygrad_llm.train.recipes import model_config
 
 
-def test_shakespeare_cpu_is_nanogpts_setting():
-    config = preset("shakespeare-cpu")
+def test_nanogpt_cpu_is_nanogpts_setting():
+    config = preset("nanogpt-cpu")
     model = build_model(config, 65)
     assert (config.batch_size, config.max_seq_len, config.steps) == (12, 64, 2000)
     assert (model.config.n_layers, model.config.n_heads, model.config.d_model) == (4, 4, 128)
@@ -91,6 +105,10 @@ def test_an_integer_will_do_for_a_number_but_nothing_else():
         ("dropout", float("nan")),
         ("learning_rate", 0.0),
         ("learning_rate", float("inf")),
+        ("muon_learning_rate", 0.0),
+        ("muon_momentum", 1.0),
+        ("init_std", -0.02),
+        ("optimizer", "sgd"),
         ("min_learning_rate", 1.0),
         ("validation_fraction", 1.0),
         ("warmup_ratio", 1.5),
@@ -105,3 +123,89 @@ def test_an_integer_will_do_for_a_number_but_nothing_else():
 def test_values_out_of_range_name_the_field_and_the_value(name, value):
     with pytest.raises(ValueError, match=rf"^{name} must be .*, not {value!r}"):
         PretrainConfig(**{name: value})
+
+
+def test_shakespeare_cpu_is_the_same_model_with_another_recipe():
+    nanogpt, ours = preset("nanogpt-cpu"), preset("shakespeare-cpu")
+    assert dataclasses.replace(model_config(ours, 65), init_std=0.02) == model_config(nanogpt, 65)
+    assert (ours.batch_size, ours.max_seq_len, ours.tokenizer) == (12, 64, "char")
+    assert ours.steps < nanogpt.steps / 3
+
+
+def test_initial_weights_have_the_spread_asked_for():
+    model = build_model(preset("shakespeare-cpu").override(init_std=0.05), 65)
+    first = model.blocks[0]
+    for weight, std in (
+        (model.token_embedding.weight, 0.05),
+        (first.attention.qkv.weight, 0.05),
+        (first.feed_forward.down.weight, 0.05 / np.sqrt(8)),
+    ):
+        assert weight.data.std() == pytest.approx(std, rel=0.05)
+
+
+def test_muon_takes_the_matrices_in_the_blocks_and_adamw_the_rest():
+    config = preset("debug").override(optimizer="muon", bias=True, muon_learning_rate=0.5, weight_decay=0.25)
+    model = build_model(config, 50)
+    adamw, muon = build_optimizer(config, model).optimizers
+    names = {id(p): name for name, p in model.named_parameters()}
+    packed, single = ([names[id(p)] for p in group["params"]] for group in muon.param_groups)
+    assert packed == ["blocks.0.attention.qkv.weight", "blocks.1.attention.qkv.weight"]
+    parts = ("attention.out", "feed_forward.up", "feed_forward.down")
+    assert single == [f"blocks.{block}.{part}.weight" for block in (0, 1) for part in parts]
+    assert [group["stacked"] for group in muon.param_groups] == [3, 1]
+    assert {(group["lr"], group["weight_decay"]) for group in muon.param_groups} == {(0.5, 0.25)}
+    embeddings, vectors = ([names[id(p)] for p in group["params"]] for group in adamw.param_groups)
+    assert embeddings == ["token_embedding.weight", "position_embedding.weight"]
+    assert {len(model.state_dict()[name].shape) for name in vectors} == {1}
+    assert len(packed + single + embeddings + vectors) == len(list(model.parameters()))
+
+
+def test_muon_learns_the_text_by_heart_as_adamw_does():
+    config = preset("debug").override(optimizer="muon", learning_rate=0.02, steps=60, schedule="linear")
+    model = build_model(config, 11)
+    x = np.random.default_rng(0).integers(0, 11, (2, 9))
+    steps = train_steps(
+        model,
+        itertools.repeat((x[:, :-1], x[:, 1:])),
+        language_modelling,
+        build_optimizer(config, model),
+        build_schedule(config),
+        n_steps=60,
+        clip=config.clip,
+    )
+    losses = [info.loss for info in steps]
+    assert losses[0] == pytest.approx(np.log(11), abs=0.2)
+    assert losses[-1] < 0.1
+
+
+def test_a_resumed_muon_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path):
+    config = preset("debug").override(optimizer="muon", steps=6, dropout=0.1)
+    tokens = np.random.default_rng(0).integers(0, 11, 500)
+
+    def begin():
+        model = build_model(config, 11)
+        return model, build_optimizer(config, model), RandomBatches(tokens, 2, config.max_seq_len, seed=0)
+
+    def go_on(model, optimizer, batches, start, end):
+        steps = train_steps(
+            model, batches, language_modelling, optimizer, build_schedule(config), n_steps=end, start_step=start
+        )
+        return [info.loss for info in steps]
+
+    whole = begin()
+    losses = go_on(*whole, 0, 6)
+    first = begin()
+    go_on(*first, 0, 3)
+    save_checkpoint(tmp_path / "last.safetensors", first[0], 3, *first[1:])
+    second = begin()
+    load_checkpoint(tmp_path / "last.safetensors").restore(*second)
+    assert go_on(*second, 3, 6) == losses[3:]
+    for name, array in whole[1].state_dict()["arrays"].items():
+        np.testing.assert_array_equal(second[1].state_dict()["arrays"][name], array, err_msg=name)
+    for (name, p), q in zip(whole[0].named_parameters(), second[0].parameters(), strict=True):
+        np.testing.assert_array_equal(q.data, p.data, err_msg=name)
+    adamw = build_optimizer(config.override(optimizer="adamw"), second[0])
+    with pytest.raises(ValueError, match="the state is of groups of"):
+        adamw.load_state_dict(second[1].state_dict())
+    with pytest.raises(ValueError, match="the state is of no combined optimizers, this has 2"):
+        second[1].load_state_dict(adamw.state_dict())

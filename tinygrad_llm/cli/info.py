@@ -51,7 +51,7 @@ def _of_installation() -> list[Table]:
         "compiled kernels are in": kernel.cache_root(),
         "matrix products": matmul.use_kernel.__doc__.splitlines()[0],
     }
-    return [_facts("this installation", facts), _presets()]
+    return [_facts("this installation", facts), *_presets()]
 
 
 def _of_run(folder: str) -> list[Table]:
@@ -78,14 +78,13 @@ def _facts(title: str, facts: dict[str, Any]) -> Table:
     return table
 
 
-def _presets() -> Table:
-    shown = ("tokenizer", "n_layers", "n_heads", "d_model", "max_seq_len", "batch_size", "steps", "learning_rate")
-    table = Table("preset", *PRESETS, title="presets")
-    for name in shown:
-        table.add_row(name, *(str(getattr(config, name)) for config, _ in PRESETS.values()))
-    table.add_section()
-    table.add_row("", *(description for _, description in PRESETS.values()))
-    return table
+def _presets() -> list[Table]:
+    model = ("tokenizer", "n_layers", "n_heads", "d_model", "max_seq_len")
+    training = ("batch_size", "steps", "optimizer", "learning_rate")
+    settings = Table("setting", *PRESETS, title="their settings")
+    for name in model + training:
+        settings.add_row(name, *(str(getattr(config, name)) for config, _ in PRESETS.values()))
+    return [_facts("presets", {name: description for name, (_, description) in PRESETS.items()}), settings]
 
 
 def processor() -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..data import RandomBatches, open_tokens, read_token_header, sequential_batches
 from ..kernel import cache_is_cold, jit_enabled
 from ..models import GPT
-from ..optim import AdamW
+from ..optim import Optimizer
 from ..train import (
     PretrainConfig,
     Run,
@@ -35,7 +35,7 @@ from .progress import Progress
 from .summary import finish
 
 
-def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, AdamW, RandomBatches]:
+def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, Optimizer, RandomBatches]:
     """Model, optimizer and batches as they are before the first step.
 
     Raises ValueError where the training text is shorter than the context, or the validation text than two tokens.

@@ -44,6 +44,7 @@ class GPTConfig:
     dropout: float = 0.1  # part of the values zeroed in training; 0 where the data are plenty
     bias: bool = True  # biases in linear layers and norms, as in GPT-2; without is a little smaller and faster
     layer_norm_eps: float = 1e-5  # keeps the norms from dividing by zero
+    init_std: float = 0.02  # spread of the initial weights; narrow models learn faster from a wider one
 
     def __post_init__(self):
         init.require_positive(
@@ -53,6 +54,8 @@ class GPTConfig:
         require_probability("GPTConfig", self.dropout)
         if not self.layer_norm_eps > 0:
             raise ValueError(f"GPTConfig: layer_norm_eps must be above 0, not {self.layer_norm_eps!r}.")
+        if not 0 < self.init_std < math.inf:
+            raise ValueError(f"GPTConfig: init_std must be a number above 0, not {self.init_std!r}.")
 
 
 class GPT(Module):
@@ -79,12 +82,12 @@ class GPT(Module):
         )
 
     def _initialise(self) -> None:
-        """GPT-2's: N(0, 0.02²), biases 0. Each block adds two terms to the sum that runs through the model, so
+        """GPT-2's: N(0, init_std²), biases 0. Each block adds two terms to the sum that runs through the model, so
         the layers that write into it start smaller, and the sum's variance does not grow with depth."""
-        residual_std = 0.02 / math.sqrt(2 * self.config.n_layers)
+        residual_std = self.config.init_std / math.sqrt(2 * self.config.n_layers)
         for name, module in self.named_modules():
             if isinstance(module, (Linear, Embedding)):
-                std = residual_std if name.endswith(("attention.out", "feed_forward.down")) else 0.02
+                std = residual_std if name.endswith(("attention.out", "feed_forward.down")) else self.config.init_std
                 module.weight = init.normal(module.weight.shape, std, self.rng)
             if isinstance(module, Linear) and module.bias is not None:
                 module.bias = init.zeros(module.bias.shape)

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `tinygrad-llm --help` should not wait for the models to be imported
     from ..models import GPT, GPTConfig
-    from ..optim import AdamW
+    from ..nn import Parameter
+    from ..optim import Optimizer
 
 GROUPS = ("text", "model", "training", "reports")
 CHOICES = {
     "embedded_corpus": ("prose", "topics", "docstrings", "sources", "none"),
     "tokenizer": ("bpe", "char"),
+    "optimizer": ("adamw", "muon"),
     "schedule": ("cosine", "linear", "wsd"),
 }
 _TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
@@ -52,17 +54,21 @@ class PretrainConfig:
     max_seq_len: int = model(128, help="context: how many tokens the model sees at once")
     dropout: float = model(0.0, help="part of the values zeroed in training, against overfitting")
     bias: bool = model(False, help="biases in linear layers and norms, as in GPT-2")
+    init_std: float = model(0.02, help="spread of the initial weights")
 
     steps: int = training(600, help="optimizer steps in all")
     batch_size: int = training(16, help="windows of text in a batch")
     accumulate: int = training(1, help="batches per step: their gradients are averaged")
-    learning_rate: float = training(2e-3, help="at its highest, after the warm-up")
-    min_learning_rate: float = training(2e-4, help="at the end of the schedule")
+    optimizer: str = training("adamw", help="muon: for the matrices in the blocks, and adamw for the rest")
+    learning_rate: float = training(2e-3, help="AdamW's, at its highest, after the warm-up")
+    min_learning_rate: float = training(2e-4, help="AdamW's, at the end of the schedule; Muon's falls as much")
+    muon_learning_rate: float = training(0.02, help="Muon's, at its highest")
+    muon_momentum: float = training(0.9, help="Muon: memory of the mean gradient")
     schedule: str = training("cosine", help="how the learning rate falls; wsd falls in the last fifth only")
     warmup_ratio: float = training(0.05, help="part of the steps in which the learning rate rises to its highest")
     beta1: float = training(0.9, help="AdamW: memory of the mean gradient")
     beta2: float = training(0.99, help="AdamW: memory of the squared gradient")
-    weight_decay: float = training(0.1, help="AdamW: pull towards 0, on matrices only")
+    weight_decay: float = training(0.1, help="pull towards 0, on matrices only")
     clip: float = training(1.0, help="limit of the gradient's norm; 0: none")
     seed: int = training(0, help="of the initial weights, the batches, dropout and samples")
 
@@ -105,11 +111,12 @@ class PretrainConfig:
         at_least_0 = ("max_characters", "weight_decay", "clip", "seed", "temperature")
         for name in (*at_least_0, "evaluate_every", "checkpoint_every", "sample_every", "min_learning_rate"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
-        for name in ("beta1", "beta2", "dropout"):
+        for name in ("beta1", "beta2", "muon_momentum", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._require("validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
         self._require("evaluation_tokens", self.evaluation_tokens >= 2, "at least 2")
-        self._require("learning_rate", 0 < self.learning_rate < math.inf, "a number above 0")
+        for name in ("learning_rate", "muon_learning_rate", "init_std"):
+            self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
         lowest = f"at most the learning rate {self.learning_rate:g}"
         self._require("min_learning_rate", self.min_learning_rate <= self.learning_rate, lowest)
         self._require("warmup_ratio", 0 <= self.warmup_ratio <= 1, "between 0 and 1")
@@ -152,7 +159,7 @@ DEBUG = LAPTOP.override(
 )
 
 # nanoGPT's setting for a CPU (its README and config/train_shakespeare_char.py), step for step.
-SHAKESPEARE_CPU = LAPTOP.override(
+NANOGPT_CPU = LAPTOP.override(
     embedded_corpus="none",
     tokenizer="char",
     n_layers=4,
@@ -167,10 +174,23 @@ SHAKESPEARE_CPU = LAPTOP.override(
     evaluation_tokens=12 * 64 * 20,
 )
 
+# The same model, taught in 600 steps to a lower loss: benchmarks/bench_time_to_loss.py.
+SHAKESPEARE_CPU = NANOGPT_CPU.override(
+    init_std=0.05,
+    steps=600,
+    optimizer="muon",
+    learning_rate=5e-3,
+    min_learning_rate=0.0,
+    schedule="linear",
+    weight_decay=0.0,
+    evaluate_every=100,
+)
+
 PRESETS = {
     "laptop": (LAPTOP, "a small GPT on Python's own documentation, in minutes on two cores"),
     "debug": (DEBUG, "a tiny GPT in seconds, even with NUMBA_DISABLE_JIT=1, to step through"),
-    "shakespeare-cpu": (SHAKESPEARE_CPU, "nanoGPT's CPU setting, characters; needs --corpus FILE"),
+    "shakespeare-cpu": (SHAKESPEARE_CPU, "nanoGPT's CPU setting, trained by Muon; needs --corpus FILE"),
+    "nanogpt-cpu": (NANOGPT_CPU, "nanoGPT's CPU setting and its 2,000 steps of AdamW; needs --corpus FILE"),
 }
 
 
@@ -202,6 +222,7 @@ def model_config(config: PretrainConfig, vocab_size: int) -> GPTConfig:
         d_model=config.d_model,
         dropout=config.dropout,
         bias=config.bias,
+        init_std=config.init_std,
     )
 
 
@@ -214,12 +235,39 @@ def build_model(config: PretrainConfig, vocab_size: int) -> GPT:
     return GPT(model_config(config, vocab_size), np.random.default_rng(config.seed))
 
 
-def build_optimizer(config: PretrainConfig, model: GPT) -> AdamW:
-    """AdamW; weight decay is for matrices, since norms and biases do not overfit (as in GPT-3 and nanoGPT)."""
-    from ..optim import AdamW, decay_matrices
+def build_optimizer(config: PretrainConfig, model: GPT) -> Optimizer:
+    """AdamW; weight decay is for matrices, since norms and biases do not overfit (as in GPT-3 and nanoGPT).
 
-    groups = decay_matrices(model.parameters(), config.weight_decay)
-    return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2))
+    With optimizer="muon" the matrices in the blocks are Muon's, and AdamW keeps embeddings, norms and biases.
+    """
+    from ..optim import AdamW, Combined, Muon, decay_matrices
+    from ..optim.muon import POLAR_EXPRESS
+
+    by_muon = _block_matrices(model) if config.optimizer == "muon" else {}
+    rest = [p for name, p in model.named_parameters() if name not in by_muon]
+    adamw = AdamW(
+        decay_matrices(rest, config.weight_decay), lr=config.learning_rate, betas=(config.beta1, config.beta2)
+    )
+    if not by_muon:
+        return adamw
+    # queries, keys and values are three matrices, though they are made in one product
+    groups = [
+        {"params": [p for name, p in by_muon.items() if name.endswith("qkv.weight") == packed], "stacked": stacked}
+        for packed, stacked in ((True, 3), (False, 1))
+    ]
+    muon = Muon(
+        groups,
+        lr=config.muon_learning_rate,
+        weight_decay=config.weight_decay,
+        momentum=config.muon_momentum,
+        ns_coefficients=POLAR_EXPRESS,
+        ns_steps=len(POLAR_EXPRESS),
+    )
+    return Combined(adamw, muon)
+
+
+def _block_matrices(model: GPT) -> dict[str, Parameter]:
+    return {name: p for name, p in model.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
 
 
 def build_schedule(config: PretrainConfig) -> Callable[[int], float]:
