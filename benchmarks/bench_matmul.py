@@ -1,20 +1,15 @@
 """matmul: our kernel against NumPy's BLAS and PyTorch on the shapes of small models. This decides `use_kernel`.
 
-python benchmarks/bench_matmul.py            # needs the extra `compare` for PyTorch
+python benchmarks/bench_matmul.py [--quick]          # needs the extra `compare` for PyTorch
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
 
 import numpy as np
-from interleave import Side, machine, medians, serve
-from rich.console import Console
-from rich.table import Table
-
-from tinygrad_llm.ops.matmul import multiply, set_matmul
+from interleave import Side, medians
+from report import Row, command_line
 
 # Rows (batch × time), inputs, outputs of the linear layers of GPTs with d_model 128, 384, 256 and 768.
 SHAPES = [
@@ -31,54 +26,53 @@ SHAPES = [
     (2048, 256, 4096),
     (512, 768, 3072),
 ]
+PRODUCTS = ("A·Bᵀ", "A·B", "Aᵀ·B")  # of a linear layer: y = x Wᵀ, dx = dy W, dW = dyᵀ x
+ROUNDS, CALLS = 6, 10
 
 
-def products(rng, rows, inputs, outputs):
-    """The three products of a linear layer, as (name, a, b): y = x Wᵀ, dx = dy W, dW = dyᵀ x."""
-    x = rng.standard_normal((rows, inputs)).astype(np.float32)
-    weight = rng.standard_normal((outputs, inputs)).astype(np.float32)
-    dy = rng.standard_normal((rows, outputs)).astype(np.float32)
-    return [("A·Bᵀ", x, weight.T), ("A·B", dy, weight), ("Aᵀ·B", dy.T, x)]
+def rows(quick: bool = False) -> list[Row]:
+    """About 1 minute."""
+    found, speeds = [], []
+    peers = ["BLAS", *(["PyTorch"] if importlib.util.find_spec("torch") else [])]
+    sides = [Side(__file__, name) for name in ("ours", *peers)]
+    for shape in SHAPES[:3] if quick else SHAPES:
+        for product in PRODUCTS:
+            times = medians(sides, (shape, product), *((1, 3) if quick else (ROUNDS, CALLS)))
+            speeds.append({name: 2 * np.prod(shape) / seconds / 1e9 for name, seconds in times.items()})
+            what = f"matmul {' × '.join(map(str, shape))}, {product}"
+            found += [
+                Row("matmul", what, peer, speeds[-1]["ours"], speeds[-1][peer], "GFLOP/s", "higher") for peer in peers
+            ]
+    for side in sides:
+        side.close()
+    mean = {name: float(np.exp(np.mean([np.log(each[name]) for each in speeds]))) for name in speeds[0]}
+    what = f"matmul kernel, geometric mean of {len(speeds)} products"
+    reaches = {"BLAS": 1.0, "PyTorch": None}
+    means = [Row("matmul", what, peer, mean["ours"], mean[peer], "GFLOP/s", "higher", reaches[peer]) for peer in peers]
+    return means + found
 
 
-def served_product(side: str, case: str):
+def make(side: str, case: tuple):
     """One product, as a call: what a side's process measures."""
-    shape, name = json.loads(case)
-    a, b = next((a, b) for other, a, b in products(np.random.default_rng(0), *shape) if other == name)
+    (rows, inputs, outputs), product = case
+    rng = np.random.default_rng(0)
+    x, weight, dy = (
+        rng.standard_normal(shape).astype(np.float32) for shape in ((rows, inputs), (outputs, inputs), (rows, outputs))
+    )
+    a, b = {"A·Bᵀ": (x, weight.T), "A·B": (dy, weight), "Aᵀ·B": (dy.T, x)}[product]
     out = np.empty((a.shape[0], b.shape[1]), np.float32)
+    if side == "BLAS":
+        return lambda: np.matmul(a, b, out=out)
     if side == "PyTorch":
         import torch
 
         ta, tb, tout = torch.from_numpy(a), torch.from_numpy(b), torch.from_numpy(out)
         return lambda: torch.matmul(ta, tb, out=tout)
-    set_matmul("kernel" if side == "kernel" else "blas")
+    from tinygrad_llm.ops.matmul import multiply, set_matmul
+
+    set_matmul("kernel")
     return lambda: multiply(a, b, out=out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        return serve(lambda case: served_product(options.serve, case))
-    names = ["kernel", "BLAS", *(["PyTorch"] if importlib.util.find_spec("torch") else [])]
-    sides = {name: Side(__file__, name) for name in names}
-    table = Table(title=f"matmul, float32, GFLOP/s (median)\n{machine()}")
-    for column in ("rows × in × out", "product", *names, "kernel / BLAS"):
-        table.add_column(column, justify="left" if column == "product" else "right")
-    ratios = []
-    for shape in SHAPES:
-        for product in ("A·Bᵀ", "A·B", "Aᵀ·B"):
-            times = medians(sides, json.dumps([shape, product]), options.rounds, calls=10)
-            ratios.append(times["BLAS"] / times["kernel"])
-            cells = [f"{2 * np.prod(shape) / times[name] / 1e9:.0f}" for name in names]
-            table.add_row(" × ".join(map(str, shape)), product, *cells, f"{ratios[-1]:.2f}")
-    table.add_section()
-    mean = f"{np.exp(np.mean(np.log(ratios))):.2f}"
-    table.add_row("geometric mean", "", *[""] * len(names), mean)
-    Console(width=100).print(table)
-
-
 if __name__ == "__main__":
-    main()
+    command_line(__doc__, rows, make)

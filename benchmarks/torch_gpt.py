@@ -32,6 +32,10 @@ class TorchGPT(nn.Module):
         self.position_embedding = nn.Embedding(config.max_seq_len, config.d_model)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model, bias=config.bias)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim >= 2:
+                residual = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(parameter, std=0.02 / (2 * config.n_layers) ** 0.5 if residual else 0.02)
 
     def loss(self, ids, targets):
         x = self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1]))
