@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -41,9 +42,10 @@ MAY_IMPORT = {
     "hub": MODELS | {"text"},
     "evaluate": MODELS | {"text", "data", "generate"},
     "train": MODELS | {"text", "data", "generate", "evaluate"},
+    "warm_up": ENGINE | {"functional", "optim"},
     "testing": {"autograd"},
     "plots": {"autograd"},
-    "cli": MODELS | {"text", "data", "generate", "evaluate", "train", "hub", "plots", ""},
+    "cli": MODELS | {"text", "data", "generate", "evaluate", "train", "hub", "plots", "warm_up", ""},
     "__main__": {"cli"},
 }
 
@@ -219,7 +221,7 @@ def test_kernels_are_made_by_our_decorator_at_module_level():
         for function in kernels_of(path):
             assert function in tree_of(path).body, where(path, function)
             source = ast.unparse(function.decorator_list[0])
-            assert source in ("kernel", "kernel(parallel=True)"), where(path, function)
+            assert source in ("kernel", "kernel(parallel=True)", "kernel(inline=True)"), where(path, function)
 
 
 def test_kernels_use_other_files_only_where_the_cache_on_disk_looks():
@@ -245,7 +247,7 @@ def test_every_file_with_kernels_has_a_plain_reference():
     """`softmax_ref` beside the kernels; attention_ref of attention.py for attention_kernels.py and the like."""
     violations = []
     for path in WITH_KERNELS:
-        beside = path.with_name(path.stem.removesuffix("_kernels").removesuffix("_tiles") + ".py")
+        beside = path.with_name(re.sub("_(kernels|tiles|layout)$", "", path.stem) + ".py")
         names = [getattr(node, "name", "") for file in {path, beside} if file.exists() for node in tree_of(file).body]
         if path.name != "fast_math.py" and not any(name.endswith("_ref") for name in names):
             violations.append(path.relative_to(ROOT).as_posix())

@@ -12,12 +12,23 @@ from hypothesis import strategies as st
 from tinygrad_llm import no_jit, tensor
 from tinygrad_llm.ops import linear_cross_entropy as lce
 from tinygrad_llm.ops.linear import linear
-from tinygrad_llm.ops.matmul import bmm, matmul, matmul_backend, multiply, multiply_batch, outer, set_matmul
-from tinygrad_llm.ops.matmul_kernels import DEPTH, WIDTH, matmul_ref
+from tinygrad_llm.ops.matmul import (
+    bmm,
+    matmul,
+    matmul_backend,
+    matmul_ref,
+    multiply,
+    multiply_batch,
+    outer,
+    set_matmul,
+)
+from tinygrad_llm.ops.matmul_kernels import DEPTH
+from tinygrad_llm.ops.matmul_layout import NARROW, SLICE, WIDTH
 from tinygrad_llm.ops.thin_matmul_kernels import thin_matmul_ref
 
-# Around the edges of tiles (4, 16), slices (64), panels (128 wide, 512 deep) and blocks.
-EDGES = st.sampled_from([1, 2, 3, 4, 5, 15, 16, 17, 63, 65, 127, 128, 129, 260, 511, 513, 520])
+# Around the edges of tiles (4, 32), slices (16), panels (64 and 128 wide, 512 deep) and blocks, and where more than
+# PANELS_SIZE / 512 = 1,024 columns are multiplied in several rounds.
+EDGES = st.sampled_from([1, 2, 3, 4, 5, 16, 31, 33, 63, 65, 68, 70, 127, 128, 129, 260, 511, 513, 520, 1030])
 
 
 def random_matrix(rng, rows, columns, transposed, dtype):
@@ -47,9 +58,9 @@ def test_the_kernel_multiplies_every_shape_and_layout(m, k, n, layout, seed):
 @pytest.mark.parametrize("layout", [(False, False), (True, False), (False, True), (True, True)])
 def test_jitted_plain_and_reference_agree(dtype, layout):
     rng = np.random.default_rng(0)
-    a = random_matrix(rng, 5, 6, layout[0], dtype)
-    b = random_matrix(rng, 6, 9, layout[1], dtype)
-    bias = rng.standard_normal(9).astype(dtype)
+    a = random_matrix(rng, 66, 6, layout[0], dtype)  # more rows than the thin kernels take
+    b = random_matrix(rng, 6, 65, layout[1], dtype)
+    bias = rng.standard_normal(65).astype(dtype)
     with matmul_backend("kernel"):
         jitted = multiply(a, b, bias)
         with no_jit():
@@ -100,7 +111,8 @@ def test_batches_of_transposed_views(layout):
 
 
 def test_panels_are_whole_numbers_of_tiles():
-    assert WIDTH % 16 == 0
+    assert WIDTH == 2 * NARROW
+    assert NARROW % SLICE == 0
     assert DEPTH % 4 == 0
 
 

@@ -34,7 +34,7 @@ prange = range  # kernels import this name; in compiled code it is numba.prange
 class Kernel:
     """Stands for a kernel until its first call; knows both the plain and the compiled function."""
 
-    def __init__(self, function: Callable, parallel: bool, inline: bool):
+    def __init__(self, function: Callable, parallel: bool, inline: bool = False):
         functools.update_wrapper(self, function)
         self.function = function
         self.parallel = parallel
@@ -141,8 +141,14 @@ def plain(function: Callable) -> Callable:
 
 def cache_is_cold() -> bool:
     """Whether the first kernels will have to be compiled: nothing was kept on disk for these sources."""
-    folders = {_cache_folder(each.function) for each in _kernels} - {None}
-    return not any(any(folder.rglob("*.nbi")) for folder in folders)
+    return not any(is_kept(each) for each in _kernels)
+
+
+def is_kept(function: Callable) -> bool:
+    """Whether this kernel was compiled before, and the code of it is still on disk."""
+    function = plain(function)
+    folder = _cache_folder(function)
+    return folder is not None and any(folder.rglob(f"*.{function.__name__}-*.nbi"))
 
 
 def _rebind(replacements: dict[int, Callable]) -> None:

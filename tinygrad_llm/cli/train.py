@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from .. import warm_up
 from ..data import RandomBatches, open_tokens, read_token_header, sequential_batches
-from ..kernel import cache_is_cold, jit_enabled
 from ..models import GPT
 from ..optim import Optimizer
 from ..train import (
@@ -128,8 +128,9 @@ def _record(info: StepInfo, progress: Progress) -> dict[str, float]:
 def _say_what_comes(console: Console, run: Run, model: GPT, start: int) -> None:
     if start < run.config.steps:
         say(console, f"{run.folder}: {model.num_parameters():,} parameters, steps {start + 1} to {run.config.steps}")
-        if jit_enabled() and cache_is_cold():
+        if warm_up.is_needed():
             say(console, "compiling kernels (first run only) …")
+            warm_up.compile_kernels()
 
 
 def _say_how_to_resume(console: Console, run: Run, step: int) -> None:

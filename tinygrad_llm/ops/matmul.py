@@ -24,8 +24,15 @@ from .common import as_matrix, as_tensor, broadcast_shape, unbroadcast
 from .matmul_kernels import BLOCK, ROWS, batched_matmul_kernel, matmul_kernel
 from .thin_matmul_kernels import thin_matmul_kernel, thin_matmul_transposed_kernel
 
-THIN = 16  # with fewer rows than that, copying B into panels costs more than it saves
+# With fewer rows than that, copying B into panels costs more than it saves.
+THIN = 16
+THIN_TRANSPOSED = 64  # for B as (N, K), whose copy would have to turn it
 _backend = "auto"
+
+
+def matmul_ref(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """out[i, j] = Σ_k a[i, k] b[k, j], as the definition says it. a: (M, K), b: (K, N)."""
+    return (a[:, :, None] * b[None, :, :]).sum(axis=1, dtype=a.dtype)
 
 
 def set_matmul(backend: str) -> None:
@@ -79,7 +86,7 @@ def multiply(
         return out
     bias = np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias)
     b, transpose_b = _stored(b)
-    if len(out) < THIN:
+    if len(out) < (THIN_TRANSPOSED if transpose_b else THIN):
         thin_kernel = thin_matmul_transposed_kernel if transpose_b else thin_matmul_kernel
         thin_kernel(out, np.ascontiguousarray(a), b, bias, accumulate)
     else:

@@ -48,11 +48,6 @@ PANELS_SIZE = 1 << 19  # elements of B that are copied at once, at most: 2 MB of
 BLOCK = 128  # rows of A that a thread takes at once, at most
 
 
-def matmul_ref(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """out[i, j] = Σ_k a[i, k] b[k, j], as the definition says it. a: (M, K), b: (K, N)."""
-    return (a[:, :, None] * b[None, :, :]).sum(axis=1, dtype=a.dtype)
-
-
 @kernel(inline=True)
 def multiply_tile(c, a, b, m, row_step, quad_step, width):
     """c (m · width,) += A (m, depth) · b (depth · width,); m and depth are multiples of 4, `width` is a constant.

@@ -1,0 +1,92 @@
+"""Compile the kernels of a training step ahead of time, on all cores.
+
+Numba compiles one function at a time: within a process a lock allows no more. But what it has compiled is kept on disk,
+so several processes can each compile a share, and the one that waits for them then loads all of it.
+
+    python -m tinygrad_llm.warm_up          # once after an installation, if a first run should start at once
+
+The main job does this by itself. Nothing is computed that matters: each task calls a few ops on very small arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from . import functional as F
+from . import optim
+from .autograd import Tensor, no_grad
+from .kernel import is_kept, jit_enabled
+from .ops.attention import QKVAttention
+from .ops.attention_kernels import attention_backward, attention_forward
+from .ops.attention_layout import Options
+from .ops.matmul import multiply
+from .ops.matmul_kernels import matmul_kernel
+
+
+def _numbers(*shape: int) -> Tensor:
+    return Tensor(np.ones(shape, np.float32), requires_grad=True)
+
+
+def _options() -> Options:
+    return Options((1, 1), 1, scale=1.0, is_causal=True)
+
+
+def forward_of_attention() -> None:
+    with no_grad():
+        F.qkv_attention(_numbers(1, 16, 48), 1)
+
+
+def backward_of_attention() -> None:
+    """With results of forward that are made up, so that forward need not be compiled."""
+    out, lse = np.ones((1, 16, 16), np.float32), np.zeros((1, 16), np.float32)
+    QKVAttention.backward(out, (np.ones((1, 16, 48), np.float32), out, lse, _options()))
+
+
+def matrix_product() -> None:
+    multiply(np.ones((64, 64), np.float32), np.ones((64, 64), np.float32))
+
+
+def the_rest() -> None:
+    """Embedding, norm, activation, loss and optimizer."""
+    ids, weight = np.zeros((1, 2), np.int64), _numbers(4, 8)
+    x = F.layer_norm(F.embedding(ids, weight), (8,), _numbers(8), _numbers(8))
+    F.gelu(x, approximate="tanh").backward(np.ones(x.shape, np.float32))
+    F.cross_entropy(_numbers(2, 4), ids[0]).backward()
+    optim.clip_grad_norm_([weight], 1.0)
+    optim.AdamW([weight]).step()
+
+
+TASKS = {task.__name__: task for task in (backward_of_attention, forward_of_attention, matrix_product, the_rest)}
+
+
+def is_needed() -> bool:
+    """Whether the kernels that take longest to compile have not been compiled yet."""
+    return jit_enabled() and not all(map(is_kept, (attention_forward, attention_backward, matmul_kernel)))
+
+
+def compile_kernels() -> None:
+    """Compile what a training step of a GPT in float32 needs; on one core that would be no gain, and nothing is done.
+
+    A process that fails does no harm: what is missing is compiled when it is needed.
+    """
+    n_cores = os.cpu_count() or 1
+    if n_cores > 1:
+        with ThreadPoolExecutor(n_cores) as pool:
+            list(pool.map(_in_a_process, TASKS))
+
+
+def _in_a_process(task: str) -> None:
+    command = [sys.executable, "-m", "tinygrad_llm.warm_up", task]
+    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        TASKS[sys.argv[1]]()
+    else:
+        compile_kernels()
