@@ -10,7 +10,7 @@ import pytest
 
 from tinygrad_llm.autograd import Tensor
 from tinygrad_llm.kernel import no_jit
-from tinygrad_llm.ops import attention_kernels
+from tinygrad_llm.ops import attention_kernels, attention_tiles
 from tinygrad_llm.ops.attention import attention_ref, qkv_attention, scaled_dot_product_attention
 from tinygrad_llm.testing import gradcheck
 
@@ -278,7 +278,8 @@ def test_no_array_of_scores_is_made(dropout_p):
 
 def test_kernels_make_no_array_of_scores(monkeypatch):
     """In plain Python, where the scratch arrays inside kernels are counted too; with small tiles, to be quick."""
-    monkeypatch.setattr(attention_kernels, "TILE", 16)
+    for module in (attention_kernels, attention_tiles):
+        monkeypatch.setattr(module, "WIDTH", 16)
     one_array_of_scores = 96 * 96 * 4
     with no_jit():
         assert peak_memory(96, H=1, C=1) < one_array_of_scores

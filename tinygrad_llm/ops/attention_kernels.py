@@ -3,7 +3,7 @@
 B batch, H query heads, G of which share a key head, T queries, S keys, D features of q and k, Dv of v. q, k, v, out
 and their gradients come as rows (n, D) and `strides`, which say how many rows apart two batch elements, heads and
 positions are. A thread copies the keys and values of one head to local scratch and then walks over tiles of at most
-64 queries × 64 keys, which stay in its cache.
+WIDTH queries × WIDTH keys, which stay in its cache.
 """
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ import numpy as np
 
 from ..kernel import kernel, prange
 from .attention_tiles import (
-    ALL,
+    VECTOR,
+    WIDTH,
     add_mask,
     add_product,
-    add_transposed_product,
-    compute_scores,
+    add_to_panels,
     drop_weights,
-    exp_minus,
     fill,
-    finish_softmax,
+    flat,
+    hide_scores,
     load_queries,
     load_rows,
-    new_tile,
+    new_rows,
     round_up,
     row_at,
+    row_products,
+    set_product,
     softmax_gradient,
     softmax_step,
-    store_queries,
-    store_rows,
-    transpose,
+    store_column,
+    store_panels,
 )
 
-TILE = 64
 # Stands for "no score yet": finite, so that (score − maximum) is never ∞ − ∞, and below all that a softmax can see.
 LOWEST = -3.4e38
+ALL = 1 << 30  # an edge that hides nothing
 
 
 @kernel
-def query_tile_width(T):
-    """T queries in tiles of equal width, at most TILE and a multiple of 16, the floats in a vector register."""
-    n_tiles = (T + TILE - 1) // TILE
-    return round_up((T + n_tiles - 1) // n_tiles, 16)
+def block_size(key, first, n_keys, causal):
+    """How many keys from `key` on make the next tile: all see the same queries, but for a triangle of VECTOR."""
+    if not causal:
+        return min(WIDTH, n_keys - key)
+    return min(min(WIDTH, first - key) if key < first else VECTOR, n_keys - key)
 
 
 @kernel
@@ -50,42 +52,49 @@ def forward_head(out, lse, q, k, v, mask, strides, mask_strides, sizes, scale, c
     """Every n_parts-th query tile of one head."""
     _, H, G, T, S, n_parts = sizes
     out_strides, q_strides, k_strides, v_strides = strides[0], strides[1], strides[2], strides[3]
-    D, Dv, width, one = round_up(q.shape[1], 4), round_up(v.shape[1], 4), query_tile_width(T), out.dtype.type(1)
-    keys, values = new_tile(round_up(S, 4), D, out), new_tile(round_up(S, 4), Dv, out)
-    q_rows, q_columns = new_tile(width, D, out), new_tile(D, width, out)
-    out_rows, out_columns = new_tile(width, Dv, out), new_tile(Dv, width, out)
-    tile, tile_lse = new_tile(TILE, width, out), np.empty(width, out.dtype)
-    largest, total, shrink = np.empty(width, out.dtype), np.empty(width, out.dtype), np.empty(width, out.dtype)
-    load_rows(keys, 0, k, row_at(k_strides, b, h // G, 0), k_strides[2], S, one)
-    load_rows(values, 0, v, row_at(v_strides, b, h // G, 0), v_strides[2], S, one)
+    zero, one, lowest = out.dtype.type(0), out.dtype.type(1), out.dtype.type(LOWEST)
+    origin = np.int64(0)  # not a literal 0, for which Numba would compile each helper once more
+    W, D, Dv = origin + WIDTH, round_up(q.shape[1], 4), round_up(v.shape[1], 4)
+    all_keys = round_up(S + 3, 4)  # a tile may begin at any key, and is filled up to a multiple of 4
+    keys, values = new_rows(all_keys, D, out), new_rows(all_keys, Dv, out)
+    q_rows, q_columns = new_rows(round_up(D, WIDTH), W, out), flat(new_rows(D, W, out))
+    weights, out_columns, statistics = (
+        flat(new_rows(W, W, out)),
+        flat(new_rows(Dv, W, out)),
+        new_rows(origin + 3, W, out),
+    )
+    largest, total, shrink = statistics[0], statistics[1], statistics[2]
+    load_rows(keys, k, row_at(k_strides, b, h // G, origin), k_strides[2], S, origin, one)
+    load_rows(values, v, row_at(v_strides, b, h // G, origin), v_strides[2], S, origin, one)
 
-    for first in range(part * width, T, n_parts * width):
-        end, last = min(first + width, T), first + width - 1
-        load_queries(q_rows, q, q_strides, b, h, first, end, scale)
-        transpose(q_columns, q_rows)
-        fill(out_columns, 0)
-        for j in range(width):
-            largest[j], total[j] = LOWEST, 0
+    for end in range(T - part * WIDTH, 0, -n_parts * WIDTH):
+        first, last = max(0, end - WIDTH), end - 1
+        n_queries, width = end - first, round_up(end - first, VECTOR)
+        load_queries(q_columns, q_rows, q, row_at(q_strides, b, h, last), -q_strides[2], n_queries, scale)
+        fill(out_columns, zero)
+        fill(largest, lowest)
+        fill(total, zero)
 
-        n_keys = min(S, end) if causal else S
-        for key in range(0, n_keys, TILE):
-            key_end = min(key + TILE, round_up(n_keys, 4))
-            edge = last + 1 - key if causal else ALL
-            weights = tile[: key_end - key]
-            compute_scores(weights, keys[key:key_end], q_columns, edge, S - key)
+        key, n_keys = origin, min(S, end) if causal else S
+        while key < n_keys:
+            n = block_size(key, first, n_keys, causal)
+            n_rows = round_up(n, 4)
+            columns, edge = min(width, round_up(end - key, VECTOR)) if causal else width, end - key if causal else ALL
+            set_product(weights, keys[key : key + n_rows, :D], q_columns, columns)
+            hide_scores(weights, n, n_rows, columns, edge)
             if mask.size > 0:
-                mask_start = row_at(mask_strides, b, h, end - 1) + key * mask_strides[3]
-                add_mask(weights, edge, S - key, last + 1 - end, mask, mask_start, mask_strides)
-            softmax_step(weights, edge, out_columns, largest, total, shrink)
+                mask_start = row_at(mask_strides, b, h, last) + key * mask_strides[3]
+                add_mask(weights, n, min(columns, n_queries), mask, mask_start, mask_strides)
+            softmax_step(weights, n_rows, columns, out_columns, largest, total, shrink)
             if dropout[0] > 0:
-                drop_weights(weights, key, (b * H + h) * T + last, dropout, keep_scale)
-            add_transposed_product(out_columns, values[key:key_end], weights)
+                drop_weights(weights, n_rows, columns, key, (b * H + h) * T + last, dropout, keep_scale)
+            add_product(out_columns, values[key : key + n_rows, :Dv].T, weights, columns)
+            key += n
 
-        finish_softmax(out_columns, tile_lse, largest, total)
-        transpose(out_rows, out_columns)
-        store_queries(out, out_strides, b, h, first, end, out_rows, one)
-        for t in range(first, end):
-            lse[b * H + h, t] = tile_lse[last - t]
+        for j in range(n_queries):  # one that sees no key gets zeros, now and in backward
+            lse[b * H + h, last - j] = largest[j] + np.log(total[j]) if total[j] != 0 else np.inf
+            out_row = out[row_at(out_strides, b, h, last - j)]
+            store_column(out_row, out_columns[j:], one / total[j] if total[j] != 0 else zero)
 
 
 @kernel(parallel=True)
@@ -100,12 +109,10 @@ def attention_forward(out, lse, q, k, v, mask, strides, mask_strides, sizes, sca
 
 
 @kernel
-def row_products(inner, a, b):
-    for j in range(a.shape[0]):
-        total = a.dtype.type(0)
-        for d in range(a.shape[1]):
-            total += a[j, d] * b[j, d]
-        inner[j] = total
+def store_mask_gradient(dmask, dscores, last_row, key, n_keys, n_queries, edge):
+    for i in range(n_keys):
+        for j in range(min(n_queries, edge - i)):
+            dmask[last_row - j, key + i] = dscores[i, j]
 
 
 @kernel
@@ -117,61 +124,60 @@ def backward_head(
     B, H, G, T, S, n_parts = sizes
     dq_strides, dk_strides, dv_strides, dout_strides = strides[0], strides[1], strides[2], strides[3]
     q_strides, k_strides, v_strides, out_strides = strides[4], strides[5], strides[6], strides[7]
-    D, Dv, width, one = round_up(q.shape[1], 4), round_up(v.shape[1], 4), query_tile_width(T), out.dtype.type(1)
-    keys, dkeys = new_tile(round_up(S, 4), D, out), new_tile(round_up(S, 4), D, out)
-    values, dvalues = new_tile(round_up(S, 4), Dv, out), new_tile(round_up(S, 4), Dv, out)
-    q_rows, q_columns, dq_columns = new_tile(width, D, out), new_tile(D, width, out), new_tile(D, width, out)
-    out_rows, dout_rows, dout_columns = new_tile(width, Dv, out), new_tile(width, Dv, out), new_tile(Dv, width, out)
-    tile, dtile = new_tile(TILE, width, out), new_tile(TILE, width, out)
-    tile_lse, inner = np.empty(width, out.dtype), np.empty(width, out.dtype)
-    load_rows(keys, 0, k, row_at(k_strides, b, key_head, 0), k_strides[2], S, one)
-    load_rows(values, 0, v, row_at(v_strides, b, key_head, 0), v_strides[2], S, one)
-    fill(dkeys, 0)
-    fill(dvalues, 0)
+    origin, one = np.int64(0), out.dtype.type(1)  # origin: see forward_head
+    W, D, Dv, all_keys = origin + WIDTH, round_up(q.shape[1], 4), round_up(v.shape[1], 4), round_up(S + 3, 4)
+    n_panels, n_v_panels = round_up(D, WIDTH) // WIDTH, round_up(Dv, WIDTH) // WIDTH
+    keys, values = new_rows(all_keys, D, out), new_rows(all_keys, Dv, out)
+    dkeys, dvalues = new_rows(n_panels * all_keys, W, out), new_rows(n_v_panels * all_keys, W, out)
+    q_rows, dout_rows = new_rows(n_panels * W, W, out), new_rows(n_v_panels * W, W, out)
+    q_columns, dq_columns = flat(new_rows(D, W, out)), flat(new_rows(D, W, out))
+    dout_columns, tile, dtile = flat(new_rows(Dv, W, out)), new_rows(W, W, out), new_rows(W, W, out)
+    weights, dscores, statistics = flat(tile), flat(dtile), new_rows(origin + 2, W, out)
+    tile_lse, inner = statistics[0], statistics[1]
+    load_rows(keys, k, row_at(k_strides, b, key_head, origin), k_strides[2], S, origin, one)
+    load_rows(values, v, row_at(v_strides, b, key_head, origin), v_strides[2], S, origin, one)
 
-    n_tiles = (T + width - 1) // width
+    n_tiles = (T + WIDTH - 1) // WIDTH
     for item in range(part, G * n_tiles, n_parts):
-        h, first = key_head * G + item // n_tiles, item % n_tiles * width
-        end, last = min(first + width, T), first + width - 1
-        load_queries(q_rows, q, q_strides, b, h, first, end, scale)
-        load_queries(out_rows, out, out_strides, b, h, first, end, one)
-        load_queries(dout_rows, dout, dout_strides, b, h, first, end, one)
-        transpose(q_columns, q_rows)
-        transpose(dout_columns, dout_rows)
-        row_products(inner, out_rows, dout_rows)
-        for j in range(width):
-            tile_lse[j] = lse[b * H + h, last - j] if last - j < end else 0
-        fill(dq_columns, 0)
+        h, end = key_head * G + item // n_tiles, T - item % n_tiles * WIDTH
+        first, last = max(0, end - WIDTH), end - 1
+        n_queries, width = end - first, round_up(end - first, VECTOR)
+        out_start, dout_start = row_at(out_strides, b, h, last), row_at(dout_strides, b, h, last)
+        load_queries(q_columns, q_rows, q, row_at(q_strides, b, h, last), -q_strides[2], n_queries, scale)
+        load_queries(dout_columns, dout_rows, dout, dout_start, -dout_strides[2], n_queries, one)
+        row_products(inner, out, out_start, -out_strides[2], dout, dout_start, -dout_strides[2], n_queries)
+        for j in range(n_queries):
+            tile_lse[j] = lse[b * H + h, last - j]
+        fill(dq_columns, out.dtype.type(0))
 
-        n_keys = min(S, end) if causal else S
-        for key in range(0, n_keys, TILE):
-            key_end = min(key + TILE, round_up(n_keys, 4))
-            edge = last + 1 - key if causal else ALL
-            weights, dscores = tile[: key_end - key], dtile[: key_end - key]
-            compute_scores(weights, keys[key:key_end], q_columns, edge, S - key)
+        key, n_keys = origin, min(S, end) if causal else S
+        while key < n_keys:
+            n = block_size(key, first, n_keys, causal)
+            n_rows = round_up(n, 4)
+            columns, edge = min(width, round_up(end - key, VECTOR)) if causal else width, end - key if causal else ALL
+            key_rows = keys[key : key + n_rows, :D]
+            set_product(weights, key_rows, q_columns, columns)
+            hide_scores(weights, n, n_rows, columns, edge)
             if mask.size > 0:
-                mask_start = row_at(mask_strides, b, h, end - 1) + key * mask_strides[3]
-                add_mask(weights, edge, S - key, last + 1 - end, mask, mask_start, mask_strides)
-            exp_minus(weights, edge, tile_lse)
-            fill(dscores, 0)
-            add_product(dscores, values[key:key_end], dout_columns, edge, ALL)
+                mask_start = row_at(mask_strides, b, h, last) + key * mask_strides[3]
+                add_mask(weights, n, min(columns, n_queries), mask, mask_start, mask_strides)
+            set_product(dscores, values[key : key + n_rows, :Dv], dout_columns, columns)
             if dropout[0] > 0:
-                drop_weights(dscores, key, (b * H + h) * T + last, dropout, keep_scale)
-            softmax_gradient(dscores, weights, edge, inner)
+                drop_weights(dscores, n_rows, columns, key, (b * H + h) * T + last, dropout, keep_scale)
+            softmax_gradient(weights, dscores, n_rows, columns, tile_lse, inner)
             if dropout[0] > 0:
-                drop_weights(weights, key, (b * H + h) * T + last, dropout, keep_scale)
-            add_product(dvalues[key:key_end], weights, dout_rows, ALL, edge)
-            add_product(dkeys[key:key_end], dscores, q_rows, ALL, edge)
-            add_transposed_product(dq_columns, keys[key:key_end], dscores)
+                drop_weights(weights, n_rows, columns, key, (b * H + h) * T + last, dropout, keep_scale)
+            add_product(dq_columns, key_rows.T, dscores, columns)
+            add_to_panels(dkeys, key, dtile[:n_rows, :columns], q_rows, D)
+            add_to_panels(dvalues, key, tile[:n_rows, :columns], dout_rows, Dv)
             if dmask.size > 0:
-                for i in range(min(key_end, S) - key):
-                    for t in range(max(first, key + i) if causal else first, end):
-                        dmask[(b * H + h) * T + t, key + i] = dscores[i, last - t]
+                store_mask_gradient(dmask, dtile, (b * H + h) * T + last, key, n, n_queries, edge)
+            key += n
 
-        transpose(q_rows, dq_columns)
-        store_queries(dq, dq_strides, part * B + b, h, first, end, q_rows, scale)
-    store_rows(dk, row_at(dk_strides, part * B + b, key_head, 0), dk_strides[2], S, dkeys, 0, one)
-    store_rows(dv, row_at(dv_strides, part * B + b, key_head, 0), dv_strides[2], S, dvalues, 0, one)
+        for j in range(n_queries):
+            store_column(dq[row_at(dq_strides, part * B + b, h, last - j)], dq_columns[j:], scale)
+    store_panels(dk, row_at(dk_strides, part * B + b, key_head, origin), dk_strides[2], S, dkeys)
+    store_panels(dv, row_at(dv_strides, part * B + b, key_head, origin), dv_strides[2], S, dvalues)
 
 
 @kernel(parallel=True)

@@ -88,15 +88,15 @@ def with_four_dims(x: np.ndarray, options: Options) -> np.ndarray:
     return x.reshape((1,) * (4 - x.ndim) + x.shape)
 
 
-def additive_mask(mask: np.ndarray | None, options: Options, dtype: np.dtype) -> tuple[np.ndarray, tuple[int, ...]]:
+def additive_mask(mask: np.ndarray | None, options: Options, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """A mask as flat numbers to add to the scores (0 and −∞ for booleans), and its strides for B, H, T, S."""
     if mask is None:
-        return np.empty(0, dtype), (0, 0, 0, 0)
+        return np.empty(0, dtype), np.zeros(4, np.int64)
     if mask.dtype == bool:
         mask = np.where(mask, dtype.type(0), dtype.type(-np.inf))
     mask = np.require(with_four_dims(mask, options), dtype, ["C", "W"])
     strides = tuple(s // mask.itemsize if n > 1 else 0 for s, n in zip(mask.strides, mask.shape, strict=True))
-    return mask.reshape(-1), strides
+    return mask.reshape(-1), np.array(strides)
 
 
 def sum_to(shape: tuple[int, ...], gradient: np.ndarray, options: Options) -> np.ndarray:
