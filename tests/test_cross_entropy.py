@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from op_cases.cross_entropy import classes
 
-from tinygrad_llm.autograd import Tensor
+from tinygrad_llm.autograd import Tensor, no_grad
 from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.ops.cross_entropy import cross_entropy, cross_entropy_ref, largest_of
 from tinygrad_llm.ops.losses import nll_loss
@@ -127,21 +127,39 @@ def test_a_batch_may_be_overwritten_before_backward():
     np.testing.assert_array_equal(first.grad.data, second.grad.data)
 
 
-def test_no_second_array_of_the_size_of_the_logits_is_kept_or_made():
+def test_no_array_of_the_size_of_the_logits_is_kept_but_their_gradient():
     x = logits((64, 4096))
     targets = Tensor(np.arange(64))
     cross_entropy(x, targets).backward()  # compiles
     x.grad = None
     tracemalloc.start()
     try:
-        loss = cross_entropy(x, targets)
-        forward_peak = tracemalloc.get_traced_memory()[1]
+        with no_grad():
+            cross_entropy(x, targets)
+        evaluation_peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        loss = cross_entropy(x + 0, targets)
+        forward_peak, forward_kept = tracemalloc.get_traced_memory()[::-1]
         loss.backward()
         backward_peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert forward_peak < 0.1 * x.data.nbytes
-    assert backward_peak < 1.1 * x.data.nbytes
+    assert evaluation_peak < 0.1 * x.data.nbytes
+    assert forward_peak < 2.1 * x.data.nbytes  # the logits x + 0 and their gradient
+    assert forward_kept < 1.1 * x.data.nbytes
+    assert backward_peak < 2.1 * x.data.nbytes  # their gradient and x.grad
+
+
+def test_the_graph_can_be_walked_twice_and_its_gradient_changed_in_between():
+    """The gradient was computed in forward; x.grad is not that array."""
+    x, target = logits((3, 4)), Tensor([0, 1, 2])
+    loss = cross_entropy(x, target)
+    loss.backward(retain_graph=True)
+    first = x.grad.data.copy()
+    x.grad.data[:] = np.nan
+    x.grad = None
+    loss.backward(np.float32(3.0))
+    np.testing.assert_allclose(x.grad.data, 3 * first, rtol=1e-6)
 
 
 def test_one_hot_probabilities_equal_classes():

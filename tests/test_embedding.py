@@ -21,11 +21,11 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@given(st.integers(1, 6), st.integers(1, 140), st.integers(1, 20), st.integers(-1, 3), st.booleans())
+@given(st.integers(1, 6), st.integers(1, 270), st.integers(1, 20), st.integers(-1, 3), st.booleans())
 def test_kernel_equals_reference(V, C, N, padding_idx, jit):
     ids = rng(N).integers(0, V, N)
     dout = rng(C).standard_normal((N, C))
-    got, expected = np.full((V, C), np.nan), np.full((V, C), np.nan)
+    got, expected = np.ones((2, V, C))
     kernel = embedding_module.embedding_backward
     (kernel if jit else plain(kernel))(got, dout, ids, padding_idx)
     embedding_module.embedding_backward_ref(expected, dout, ids, padding_idx)

@@ -37,7 +37,8 @@ class Function:
 
     - `forward(*arrays, **metadata) -> (out, saved)`, where `saved` is the tuple that backward will get;
     - `backward(dout, saved) -> tuple` of one gradient per recorded input (None where an input has none).
-      Each gradient has its input's shape. It is a new array, `dout` itself, or a view of it; `dout` is read only.
+      Each gradient has its input's shape. It is a new array, an array that only `saved` holds, `dout` itself, or a
+      view of these; `dout` is read only.
     """
 
     # An op that is asked for infinities (masking with -inf) says so, and anomaly mode lets it pass.

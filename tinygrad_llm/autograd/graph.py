@@ -155,6 +155,7 @@ def backward(root: Node, dout: np.ndarray, retain_graph: bool = False) -> None:
                 earlier = gradients.get(edge)
                 gradients[edge] = gradient if earlier is None else earlier + gradient
             else:
-                edge.accumulate_grad(gradient, owned=gradient is not dout and gradient.base is None)
+                owned = gradient is not dout and gradient.base is None and not retain_graph
+                edge.accumulate_grad(gradient, owned)
         if not retain_graph:
             node.free()

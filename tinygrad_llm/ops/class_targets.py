@@ -18,19 +18,27 @@ def reduce_losses(losses: np.ndarray, reduction: str, divisor: float) -> np.ndar
     """The losses, their sum, or the sum / divisor: NaN where nothing was counted, as in PyTorch."""
     if reduction == "none":
         return losses
+    total = losses.sum()
     if reduction == "sum":
-        return losses.sum()
+        return total
+    if divisor:
+        return total / losses.dtype.type(divisor)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return losses.sum() / losses.dtype.type(divisor)
+        return total / losses.dtype.type(0)
+
+
+def loss_slope(reduction: str, divisor: float, dtype: np.dtype) -> np.floating:
+    """The derivative of what `reduce_losses` gives by one loss; infinite where nothing was counted."""
+    if reduction in ("none", "sum"):
+        return dtype.type(1)
+    return dtype.type(1 / float(divisor) if divisor else np.inf)
 
 
 def loss_gradients(dout: np.ndarray, reduction: str, divisor: float, shape: tuple[int, ...]) -> np.ndarray:
     """The gradient of each loss, contiguous in `shape`, from that of what `reduce_losses` made of them."""
     if reduction == "none":
         return np.ascontiguousarray(dout).reshape(shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = dout if reduction == "sum" else dout / dout.dtype.type(divisor)
-    return np.full(shape, each, dout.dtype)
+    return np.full(shape, dout * loss_slope(reduction, divisor, dout.dtype), dout.dtype)
 
 
 def class_dim(x: Tensor | np.ndarray) -> int:
@@ -62,12 +70,14 @@ def check_class_targets(op: str, x: Tensor, target: Tensor, ignore_index: int) -
     if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: target classes must be integers, got {target.dtype}; call .long() on them.")
     classes = np.array(target.data, np.int64, order="C")
-    wrong = ((classes < 0) | (classes >= n_classes)) & (classes != ignore_index)
-    if wrong.any():
-        raise IndexError(
-            f"{op}: target {classes[wrong][0]} is no class: expected 0 to {n_classes - 1}, "
-            f"or ignore_index={ignore_index}."
-        )
+    # Read as unsigned, a negative class is a huge one: one pass finds out whether there is anything to look at.
+    if classes.size and classes.view(np.uint64).max() >= n_classes:
+        wrong = ((classes < 0) | (classes >= n_classes)) & (classes != ignore_index)
+        if wrong.any():
+            raise IndexError(
+                f"{op}: target {classes[wrong][0]} is no class: expected 0 to {n_classes - 1}, "
+                f"or ignore_index={ignore_index}."
+            )
     return classes
 
 

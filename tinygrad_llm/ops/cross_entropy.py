@@ -3,16 +3,16 @@
 Forward    loss = −log softmax(x)_y = s − x_y,  s = log Σ_v e^(x_v) = m + log Σ_v e^(x_v − m),  m = max_v x_v
 Backward   dx_v = dloss · (e^(x_v − s) − [v = y])
 Shapes     input (N, C), (C,) or (N, C, d1, …), which the kernels get as rows (N, V)
-Saved      input, target, and per row m and Σ e^(x − m); s would be one number, but with fewer digits. Not the
-           probabilities (N, V): they are cheaper computed again than kept
+Saved      dx for an upstream gradient of 1, which backward only has to multiply
 Lesson     05_softmax_cross_entropy
 Source     label smoothing: Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7
 
 With class weights w and label smoothing ε the right class counts (1 − ε) w_y, and every class ε/V · w_v:
 loss = (1 − ε) w_y (s − x_y) + ε/V Σ_v w_v (s − x_v). The mean over rows divides by Σ_n w_y.
 
-With a vocabulary of 50,000 the time goes into reading and writing memory. So the log-probabilities (N, V) never
-exist: forward reads each row from memory, backward reads it again and writes its gradient.
+Forward already computes dx: a loss is the end of the graph, so that dloss is known up to a factor. e^(x − m) is then
+needed once and not twice, and with a vocabulary of 50,000, where the time goes into reading and writing memory, a row
+of x is read once, and its gradient written while it is in the cache. Neither log-probabilities nor x are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from ..autograd import Function, Tensor
+from ..autograd import Function, Tensor, is_grad_enabled
 from ..kernel import kernel, prange
 from .class_targets import (
     check_class_targets,
@@ -29,9 +29,10 @@ from .class_targets import (
     class_dim,
     class_weights,
     loss_gradients,
+    loss_slope,
     reduce_losses,
 )
-from .common import as_tensor, cast, require_float
+from .common import as_matrix, as_tensor, cast, require_float
 from .fast_math import fast_exp, largest_of
 from .softmax import LogSoftmax, as_rows, log_softmax_ref
 
@@ -51,82 +52,72 @@ def cross_entropy_ref(x, target, weight=None, ignore_index=-100, reduction="mean
 
 
 @kernel(parallel=True)
-def cross_entropy_forward(losses, largest, totals, x, target, weight, weight_sum, ignore_index, a, b):
-    """Per row of x (N, V) its loss, and for backward m and Σ e^(x − m). a is 1 − ε, b is ε/V."""
+def cross_entropy_rows(losses, dx, x, target, weight, weight_sum, ignore_index, a, b, dloss):
+    """Per row of x (N, V) its loss, and its gradient times dloss, unless dx is empty. a is 1 − ε, b is ε/V.
+
+    The loss is A·(s − x_y) + Σ_v B_v·(s − x_v), with A = a·w_y and B_v = b·w_v. So
+    dx = (A + Σ B)·softmax(x) − A·[v = y] − B, times dloss.
+    """
     N, V = x.shape
+    zero = x.dtype.type(0.0)
     for n in prange(N):
-        row = x[n]
         y = target[n]
-        losses[n] = largest[n] = totals[n] = x.dtype.type(0.0)
-        if y != ignore_index:
-            m = largest_of(row)
-            total = x.dtype.type(0.0)
-            for v in range(V):
-                total += fast_exp(row[v] - m)
+        losses[n] = zero
+        if y == ignore_index:
+            for v in range(V if dx.size else 0):
+                dx[n, v] = zero
+        else:
+            m = largest_of(x[n])
+            total = zero
+            if dx.size:
+                for v in range(V):
+                    e = fast_exp(x[n, v] - m)
+                    dx[n, v] = e
+                    total += e
+                on_target = dloss * a * weight[y]
+                on_each = dloss * b
+                scale = (on_target + on_each * weight_sum) / total
+                for v in range(V):
+                    dx[n, v] = scale * dx[n, v] - on_each * weight[v]
+                dx[n, y] -= on_target
+            else:
+                for v in range(V):
+                    total += fast_exp(x[n, v] - m)
             log_total = np.log(total)
             # m − x is never negative: abs only keeps a compiler that may regroup sums from adding log_total to m
             # first, which would cost the digits of a small loss of large logits.
-            loss = a * weight[y] * (abs(m - row[y]) + log_total)
+            losses[n] = a * weight[y] * (abs(m - x[n, y]) + log_total)
             if b > 0:
-                spread = x.dtype.type(0.0)
+                spread = zero
                 for v in range(V):
-                    spread += weight[v] * abs(m - row[v])
-                loss += b * (spread + weight_sum * log_total)
-            losses[n] = loss
-            largest[n] = m
-            totals[n] = total
-
-
-@kernel(parallel=True)
-def cross_entropy_backward(dx, dlosses, x, largest, totals, target, weight, weight_sum, ignore_index, a, b):
-    """Forward was A·(s − x_y) + Σ_v B_v·(s − x_v), with A = a·w_y and B_v = b·w_v.
-
-    So now dx = (A + Σ B)·softmax(x) − A·[v = y] − B, times dloss.
-    """
-    N, V = x.shape
-    for n in prange(N):
-        row = x[n]
-        dx_row = dx[n]
-        y = target[n]
-        if y == ignore_index:
-            for v in range(V):
-                dx_row[v] = x.dtype.type(0.0)
-        else:
-            m = largest[n]
-            on_target = dlosses[n] * a * weight[y]
-            on_each = dlosses[n] * b
-            scale = (on_target + on_each * weight_sum) / totals[n]
-            if b > 0:
-                for v in range(V):
-                    dx_row[v] = scale * fast_exp(row[v] - m) - on_each * weight[v]
-            else:
-                for v in range(V):
-                    dx_row[v] = scale * fast_exp(row[v] - m)
-            dx_row[y] -= on_target
+                    spread += weight[v] * abs(m - x[n, v])
+                losses[n] += b * (spread + weight_sum * log_total)
 
 
 class CrossEntropy(Function):
     @staticmethod
-    def forward(x, target, weight, ignore_index, reduction, label_smoothing):
+    def forward(x, target, weight, ignore_index, reduction, label_smoothing, needs_dx):
         dim = class_dim(x)
         rows, y = as_rows(x, dim), target.reshape(-1)
-        losses, largest, totals = np.empty((3, len(y)), x.dtype)
-        a, b = x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / len(weight))
-        options = (y, weight, weight.sum(), ignore_index, a, b)
+        if weight is None:
+            weight, weight_sum = np.ones(x.shape[dim], x.dtype), x.dtype.type(x.shape[dim])
+            divisor = np.count_nonzero(y != ignore_index)
+        else:
+            weight_sum, divisor = weight.sum(), weight[y[y != ignore_index]].sum()
+        losses = np.empty(len(y), x.dtype)
+        dx = np.empty((*target.shape, len(weight)) if needs_dx else (0, 0), x.dtype)  # classes last
         if len(y):
-            cross_entropy_forward(losses, largest, totals, rows, *options)
-        divisor = weight[y[y != ignore_index]].sum()
-        out = reduce_losses(losses.reshape(target.shape), reduction, divisor)
-        return out, (rows, largest, totals, options, reduction, divisor, x.shape, dim)
+            a, b = x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / len(weight))
+            options = (y, weight, weight_sum, ignore_index, a, b, loss_slope(reduction, divisor, x.dtype))
+            cross_entropy_rows(losses, as_matrix(dx), rows, *options)
+        return reduce_losses(losses.reshape(target.shape), reduction, divisor), (dx, dim)
 
     @staticmethod
     def backward(dout, saved):
-        rows, largest, totals, options, reduction, divisor, shape, dim = saved
-        dx = np.empty((*shape[:dim], *shape[dim + 1 :], shape[dim]), rows.dtype)  # classes last
-        if len(rows):
-            dlosses = loss_gradients(dout, reduction, divisor, largest.shape)
-            cross_entropy_backward(dx.reshape(rows.shape), dlosses, rows, largest, totals, *options)
-        return (dx if dim == len(shape) - 1 else np.moveaxis(dx, -1, dim),)
+        dx, dim = saved
+        if dout.ndim or dout != 1:
+            dx = dx * dout[..., None]
+        return (dx if dim == dx.ndim - 1 else np.moveaxis(dx, -1, dim),)
 
 
 class SoftCrossEntropy(Function):
@@ -187,6 +178,8 @@ def cross_entropy(
         out, saved = SoftCrossEntropy.forward(input.data, target.data, *options)
         return SoftCrossEntropy.record(out, saved, input, target)
     classes = check_class_targets("cross_entropy", input, target, ignore_index)
-    weight = class_weights("cross_entropy", weight, input)
-    out, saved = CrossEntropy.forward(input.data, classes, weight, ignore_index, reduction, label_smoothing)
+    if weight is not None:
+        weight = class_weights("cross_entropy", weight, input)
+    options = (ignore_index, reduction, label_smoothing, is_grad_enabled() and input.requires_grad)
+    out, saved = CrossEntropy.forward(input.data, classes, weight, *options)
     return CrossEntropy.record(out, saved, input)

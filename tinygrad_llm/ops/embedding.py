@@ -19,28 +19,25 @@ from ..kernel import kernel, prange
 from .common import require_tensor
 
 # Columns per block, which one thread works on. Its sums are in the order of the ids, whichever thread it is.
-BLOCK = 64
+BLOCK = 128
 
 
 def embedding_backward_ref(dweight: np.ndarray, dout: np.ndarray, ids: np.ndarray, padding_idx: int = -1) -> None:
-    """Row v of dweight (V, C) = sum of the rows n of dout (N, C) with ids[n] = v; zero for v = padding_idx."""
+    """Add row n of dout (N, C) to row ids[n] of dweight (V, C), unless that is padding_idx."""
     kept = ids != padding_idx
-    dweight[...] = 0
     np.add.at(dweight, ids[kept], dout[kept])
 
 
 @kernel(parallel=True)
 def embedding_backward(dweight, dout, ids, padding_idx):
-    """Threads share out the columns, not the ids: two ids may name one row, two columns are never one."""
+    """Threads share out the columns, not the ids: two ids may name one row, two columns are never one.
+
+    It only adds, to zeros that the allocator gives: most rows of a large table have no id, and are never touched.
+    """
     N, C = dout.shape
-    V = dweight.shape[0]
     for block in prange((C + BLOCK - 1) // BLOCK):
         c0 = block * BLOCK
         c1 = min(C, c0 + BLOCK)
-        for v in range(V):
-            dw = dweight[v, c0:c1]
-            for c in range(c1 - c0):
-                dw[c] = 0
         for n in range(N):
             if ids[n] != padding_idx:
                 dw = dweight[ids[n], c0:c1]
@@ -62,10 +59,9 @@ class Embedding(Function):
 
 def sum_rows(shape: tuple[int, int], rows: np.ndarray, ids: np.ndarray, padding_idx: int = -1) -> np.ndarray:
     """A table (V, C) whose row v is the sum of the rows (N, C) with the id v."""
-    if not rows.size:
-        return np.zeros(shape, rows.dtype)
-    table = np.empty(shape, rows.dtype)
-    embedding_backward(table, np.ascontiguousarray(rows), ids.reshape(-1), padding_idx)
+    table = np.zeros(shape, rows.dtype)
+    if rows.size:
+        embedding_backward(table, np.ascontiguousarray(rows), ids.reshape(-1), padding_idx)
     return table
 
 

@@ -30,23 +30,19 @@ def exp_float32(x):
     """e^x = 2^n · e^r with n = round(x / ln 2) and |r| ≤ ln(2)/2, where a short polynomial is exact enough.
 
     Relative error below 2e-7. ln 2 is subtracted in two parts (Cody and Waite, 1980), so that n · ln 2 loses no
-    digits. 2^n is written straight into the exponent bits of a float. Coefficients: our own minimax fit.
+    digits. 2^n is written straight into the exponent bits of a float, n + 127: at the ends of the range these are
+    0 and 255, which make it 0 and infinity without a comparison. Coefficients: our own minimax fit.
     """
-    clamped = min(max(np.float32(-87.3), x), np.float32(88.3))
-    n = np.floor(clamped * np.float32(1.4426950408889634) + np.float32(0.5))
-    r = clamped - n * np.float32(0.693359375) + n * np.float32(2.1219444e-4)
-    p = np.float32(1.381454008e-3)
-    p = p * r + np.float32(8.368745213e-3)
-    p = p * r + np.float32(4.166839079e-2)
-    p = p * r + np.float32(1.666652040e-1)
-    p = p * r + np.float32(4.999999343e-1)
-    p = p * r + np.float32(1.0)
+    within = min(max(np.float32(-88.0), x), np.float32(89.0))
+    n = np.floor(within * np.float32(1.4426950408889634) + np.float32(0.5))
+    r = within - n * np.float32(0.693359375) + n * np.float32(2.1219444e-4)
+    p = np.float32(8.290272190e-3)
+    p = p * r + np.float32(4.189816011e-2)
+    p = p * r + np.float32(1.666763813e-1)
+    p = p * r + np.float32(4.999914784e-1)
+    p = p * r + np.float32(9.999997063e-1)
     p = p * r + np.float32(1.0)
     result = p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    if x < np.float32(-87.3):
-        result = np.float32(0.0)
-    if x > np.float32(88.3):
-        result = np.float32(np.inf)
     if x != x:
         result = x
     return result
@@ -54,13 +50,27 @@ def exp_float32(x):
 
 @kernel
 def largest_of(row):
-    """The maximum, eight side by side: because of NaN a compiler may not reorder comparisons by itself."""
-    a = b = c = d = e = f = g = h = row[0]
-    V = len(row)
-    for i in range(V // 8):
-        v = 8 * i
-        a, b, c, d = max(a, row[v]), max(b, row[v + 1]), max(c, row[v + 2]), max(d, row[v + 3])
-        e, f, g, h = max(e, row[v + 4]), max(f, row[v + 5]), max(g, row[v + 6]), max(h, row[v + 7])
-    for i in range(V % 8):
-        a = max(a, row[V - 1 - i])
-    return max(max(max(a, b), max(c, d)), max(max(e, f), max(g, h)))
+    """The maximum of a row. Where there is a NaN, it may be NaN or the maximum of the others.
+
+    A compiler may not reorder comparisons of floats, because of NaN: a loop of them does one at a time. Those of
+    integers it may.
+    """
+    if isinstance(row[0], np.float32):
+        largest = flip_negative(np.float32(row[0]).view(np.int32))
+        for v in range(len(row)):
+            largest = max(largest, flip_negative(np.float32(row[v]).view(np.int32)))
+        return np.int32(flip_negative(largest)).view(np.float32)
+    largest = row[0]
+    for v in range(len(row)):
+        largest = max(largest, row[v])
+    return largest
+
+
+@kernel
+def flip_negative(bits):
+    """From a float's bits an integer in the order of the floats, and back.
+
+    The bits of positive floats (sign, exponent, digits) are in that order as they are; of negative ones, all but the
+    sign have to be flipped.
+    """
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))

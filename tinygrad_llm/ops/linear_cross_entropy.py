@@ -20,9 +20,9 @@ import math
 import numpy as np
 
 from ..autograd import Function, Tensor, is_grad_enabled
-from .class_targets import check_class_targets, check_reduction
+from .class_targets import check_class_targets, check_reduction, loss_slope
 from .common import as_matrix, as_tensor, require_float
-from .cross_entropy import cross_entropy_backward, cross_entropy_forward, cross_entropy_ref
+from .cross_entropy import cross_entropy_ref, cross_entropy_rows
 from .matmul import multiply
 
 CHUNK_BYTES = 8 << 20
@@ -41,20 +41,18 @@ class LinearCrossEntropy(Function):
         dx = np.empty_like(x) if any(needs) else None
         dweight = np.zeros_like(weight) if any(needs) else None
         n_targets = np.count_nonzero(target != ignore_index) if reduction == "mean" else 1
-        with np.errstate(divide="ignore"):
-            dloss = np.divide(1, n_targets, dtype=x.dtype)  # of each row's loss
         options = (np.ones(V, x.dtype), x.dtype.type(V), ignore_index)  # every class counts alike
         options += (x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / V))
+        options += (loss_slope(reduction, n_targets, x.dtype),)
         rows = min(N, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (V * x.itemsize)))
-        logits, dlogits = np.empty((2, rows, V), x.dtype)
-        losses, largest, totals = np.empty((3, N), x.dtype)
+        logits = np.empty((rows, V), x.dtype)
+        dlogits = np.empty((rows if any(needs) else 0, V), x.dtype)
+        losses = np.empty(N, x.dtype)
         for i in range(0, N, max(rows, 1)):
             chunk, n = slice(i, i + rows), min(rows, N - i)
-            y, m, total = target[chunk], largest[chunk], totals[chunk]
             multiply(x[chunk], weight.T, out=logits[:n])
-            cross_entropy_forward(losses[chunk], m, total, logits[:n], y, *options)
+            cross_entropy_rows(losses[chunk], dlogits[:n], logits[:n], target[chunk], *options)
             if dx is not None:
-                cross_entropy_backward(dlogits[:n], np.full(n, dloss), logits[:n], m, total, y, *options)
                 multiply(dlogits[:n], weight, out=dx[chunk])
                 multiply(dlogits[:n].T, x[chunk], out=dweight, accumulate=i > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -64,7 +62,7 @@ class LinearCrossEntropy(Function):
     @staticmethod
     def backward(dout, saved):
         dx, dweight = saved
-        return dx * dout, dweight * dout
+        return (dx, dweight) if dout == 1 else (dx * dout, dweight * dout)
 
 
 def linear_cross_entropy(

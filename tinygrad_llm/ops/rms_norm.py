@@ -32,14 +32,12 @@ def rms_norm_forward(out, rstd, x, weight, eps):
     N, C = x.shape
     one, count = x.dtype.type(1.0), x.dtype.type(C)
     for n in prange(N):
-        row = x[n]
-        out_row = out[n]
         squares = x.dtype.type(0.0)
         for c in range(C):
-            squares += row[c] * row[c]
+            squares += x[n, c] * x[n, c]
         r = one / np.sqrt(squares / count + eps)
         for c in range(C):
-            out_row[c] = row[c] * r * weight[c]
+            out[n, c] = x[n, c] * r * weight[c]
         rstd[n] = r
 
 
@@ -49,20 +47,18 @@ def rms_norm_backward(dx, dweight, dout, x, rstd, weight):
     N, C = x.shape
     chunks, count = dweight.shape[0], x.dtype.type(C)
     for chunk in prange(chunks):
-        dw = dweight[chunk]
         for c in range(C):
-            dw[c] = x.dtype.type(0.0)
+            dweight[chunk, c] = x.dtype.type(0.0)
         for n in range(chunk * N // chunks, (chunk + 1) * N // chunks):
-            row, dout_row, r = x[n], dout[n], rstd[n]
-            dx_row = dx[n]
+            r = rstd[n]
             mean_gx = x.dtype.type(0.0)
             for c in range(C):
-                x_hat = row[c] * r
-                dw[c] += dout_row[c] * x_hat
-                mean_gx += dout_row[c] * weight[c] * x_hat
+                x_hat = x[n, c] * r
+                dweight[chunk, c] += dout[n, c] * x_hat
+                mean_gx += dout[n, c] * weight[c] * x_hat
             mean_gx /= count
             for c in range(C):
-                dx_row[c] = r * (dout_row[c] * weight[c] - row[c] * r * mean_gx)
+                dx[n, c] = r * (dout[n, c] * weight[c] - x[n, c] * r * mean_gx)
 
 
 class RMSNorm(Function):

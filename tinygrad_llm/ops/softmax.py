@@ -43,8 +43,9 @@ def softmax_forward(out, x):
             e = fast_exp(row[v] - largest)
             out_row[v] = e
             total += e
+        scale = x.dtype.type(1.0) / total
         for v in range(V):
-            out_row[v] /= total
+            out_row[v] *= scale
 
 
 @kernel(parallel=True)
@@ -52,31 +53,26 @@ def softmax_backward(dx, dout, out):
     """Forward was out = softmax(x); so now, per row, dx = out · (dout − ⟨dout, out⟩)."""
     N, V = out.shape
     for n in prange(N):
-        p = out[n]
-        dp = dout[n]
-        dx_row = dx[n]
         inner = out.dtype.type(0.0)
         for v in range(V):
-            inner += dp[v] * p[v]
+            inner += dout[n, v] * out[n, v]
         for v in range(V):
-            dx_row[v] = p[v] * (dp[v] - inner)
+            dx[n, v] = out[n, v] * (dout[n, v] - inner)
 
 
 @kernel(parallel=True)
 def log_softmax_forward(out, x):
     N, V = x.shape
     for n in prange(N):
-        row = x[n]
-        out_row = out[n]
-        largest = largest_of(row)
+        largest = largest_of(x[n])
         total = x.dtype.type(0.0)
         for v in range(V):
-            total += fast_exp(row[v] - largest)
+            total += fast_exp(x[n, v] - largest)
         log_total = np.log(total)
         # largest − x is never negative. abs keeps a compiler that may regroup sums from adding log_total to
         # largest first, which would cost the digits of a small result for large scores.
         for v in range(V):
-            out_row[v] = -(abs(largest - row[v]) + log_total)
+            out[n, v] = -(abs(largest - x[n, v]) + log_total)
 
 
 @kernel(parallel=True)
@@ -84,14 +80,11 @@ def log_softmax_backward(dx, dout, out):
     """Forward was out = x − log Σ e^x; the second term spreads Σ dout over the row as softmax(x) = e^out does."""
     N, V = out.shape
     for n in prange(N):
-        log_p = out[n]
-        dlog_p = dout[n]
-        dx_row = dx[n]
         total = out.dtype.type(0.0)
         for v in range(V):
-            total += dlog_p[v]
+            total += dout[n, v]
         for v in range(V):
-            dx_row[v] = dlog_p[v] - fast_exp(log_p[v]) * total
+            dx[n, v] = dout[n, v] - fast_exp(out[n, v]) * total
 
 
 def as_rows(x: np.ndarray, dim: int) -> np.ndarray:
@@ -102,8 +95,8 @@ def as_rows(x: np.ndarray, dim: int) -> np.ndarray:
 
 def from_rows(rows: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:
     """Undo `as_rows`, to an array of `shape`."""
-    if not shape or not rows.size:
-        return rows.reshape(shape)
+    if not shape or not rows.size or dim == len(shape) - 1:
+        return rows if rows.shape == shape else rows.reshape(shape)
     moved = (*(n for d, n in enumerate(shape) if d != dim), shape[dim])
     return np.moveaxis(rows.reshape(moved), -1, dim)
 

@@ -12,6 +12,7 @@ In NumPy each of these lines runs through memory, some ten times in all. The ker
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -34,7 +35,7 @@ def adamw_ref(p, m, v, g, step, lr, beta1, beta2, eps, decay, l2):
 
 @kernel
 def adamw_update(p, m, v, g, numbers):
-    """One pass over a piece of a parameter, all arrays (N,). numbers: (7,) of p's dtype, see `AdamW.update`."""
+    """One pass over a piece of a parameter, all arrays (N,). numbers: (7,) of p's dtype, see `_numbers`."""
     beta1, beta2, eps = numbers[0], numbers[1], numbers[2]
     step_size, v_scale, shrink, l2 = numbers[3], numbers[4], numbers[5], numbers[6]
     one = p.dtype.type(1.0)
@@ -76,13 +77,10 @@ class AdamW(Optimizer):
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(parameter), exp_avg_sq=np.zeros_like(parameter))
         state["step"] += 1
-        beta1, beta2 = group["betas"]
         decay, l2 = group["weight_decay"], 0.0
         if not self.decoupled_weight_decay:
             decay, l2 = l2, decay
-        step_size = lr / (1 - beta1 ** state["step"])
-        v_scale = 1 / math.sqrt(1 - beta2 ** state["step"])
-        numbers = np.array([beta1, beta2, group["eps"], step_size, v_scale, 1 - lr * decay, l2], parameter.dtype)
+        numbers = _numbers(state["step"], lr, *group["betas"], group["eps"], decay, l2, parameter.dtype)
         flat = [_flat(a) for a in (parameter, state["exp_avg"], state["exp_avg_sq"])]
         flat.append(np.ascontiguousarray(gradient).reshape(-1))
         if parameter.size <= CHUNK:
@@ -105,6 +103,14 @@ class Adam(AdamW):
         weight_decay: float = 0.0,
     ):
         super().__init__(params, lr, betas, eps, weight_decay)
+
+
+@functools.lru_cache(maxsize=8)  # the same for all parameters of a group
+def _numbers(step, lr, beta1, beta2, eps, decay, l2, dtype) -> np.ndarray:
+    """What the kernels need in update number `step`."""
+    step_size = lr / (1 - beta1**step)
+    v_scale = 1 / math.sqrt(1 - beta2**step)
+    return np.array([beta1, beta2, eps, step_size, v_scale, 1 - lr * decay, l2], dtype)
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ class Optimizer:
 
         Raises ValueError where it was another kind, or had other groups of parameters, or other shapes.
         """
-        self._check_saved_groups(state["scalars"]["param_groups"])
+        self._check_saved_groups(state["scalars"].get("param_groups", []))
         parameters = self._parameters()
         loaded = {id(p): {} for p in parameters}
         for key, value in {**state["arrays"], **state["scalars"]}.items():
