@@ -1,8 +1,7 @@
 """Byte-level BPE: lossless on any text, and equal to the plain algorithms it speeds up."""
 
 import random
-from collections import Counter
-from itertools import islice, pairwise
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,10 +9,12 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_llm.text import END_OF_TEXT, GPT2_PATTERN, BPETokenizer, count_words, learn_merges
-from tinygrad_llm.text import bpe as bpe_module
-from tinygrad_llm.text.bpe_merge import merge_word
+from tinygrad_llm.text import END_OF_TEXT, GPT2_PATTERN, BPETokenizer, bpe_train, count_words, learn_merges
+from tinygrad_llm.text.bpe_merge import merge_word_ref
+from tinygrad_llm.text.bpe_merge_kernels import EMPTY, LONG_WORD, merge_by_scan, merge_by_tree
+from tinygrad_llm.text.bpe_train import MERGES_AT_A_TIME, NONE, learn_merges_ref
 from tinygrad_llm.text.byte_alphabet import BASE_TOKENS, BYTE_IDS, from_visible, to_visible
+from tinygrad_llm.text.word_counts import count_words_ref
 
 TEXT = (
     "The lower the newer, the wider the newest: low, lower, lowest. We'll see, they're 1234 aaaa aaaaaa.\r\n"
@@ -60,45 +61,42 @@ def test_training_text_becomes_shorter():
 # --- training ---
 
 
-def learn_merges_naive(word_counts, n_merges, min_frequency):
-    """The textbook algorithm: count every pair anew for each merge."""
-    words = {tuple(BYTE_IDS[byte] for byte in word.encode("utf-8")): n for word, n in word_counts.items()}
-    merges = []
-    for new_id in range(256, 256 + n_merges):
-        counts = Counter()
-        for word, n in words.items():
-            for pair in pairwise(word):
-                counts[pair] += n
-        pair = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
-        if pair is None or counts[pair] < min_frequency:
-            break
-        merges.append(pair)
-        words = {tuple(merge_all(list(word), pair, new_id)): n for word, n in words.items()}
-    return merges
-
-
-def merge_all(ids, pair, new_id):
-    out, i = [], 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair:
-            out.append(new_id)
-            i += 2
-        else:
-            out.append(ids[i])
-            i += 1
-    return out
-
-
 @given(words_of_few_letters, st.integers(0, 30), st.integers(1, 4))
 @settings(max_examples=300)
 def test_training_equals_the_naive_algorithm(word_counts, n_merges, min_frequency):
     merges = list(learn_merges(word_counts, n_merges, min_frequency))
-    assert merges == learn_merges_naive(word_counts, n_merges, min_frequency)
+    assert merges == list(learn_merges_ref(word_counts, n_merges, min_frequency))
 
 
 def test_training_on_real_words_equals_the_naive_algorithm():
     word_counts = count_words(TEXT)
-    assert list(learn_merges(word_counts, 80)) == learn_merges_naive(word_counts, 80, 2)
+    merges = list(learn_merges(word_counts, 200, 1))
+    assert merges == list(learn_merges_ref(word_counts, 200, 1))
+    assert len(merges) > MERGES_AT_A_TIME
+
+
+def test_a_full_table_of_pairs_is_replaced_without_a_trace(monkeypatch):
+    sizes = []
+
+    def tight_tables(n_pairs, n_tokens):
+        """Room for these pairs, at first about as many as there are, and for those of one merge."""
+        sizes.append(1 << (2 * (min(n_pairs, 1500) + 2 * n_tokens)).bit_length())
+        keys, pairs = np.full(sizes[-1], EMPTY, dtype=np.int64), np.full((sizes[-1], 3), NONE, dtype=np.int64)
+        return keys, pairs, np.empty((sizes[-1], 2), dtype=np.int64)
+
+    monkeypatch.setattr(bpe_train, "_tables", tight_tables)
+    rng = random.Random(0)
+    letters = [chr(code) for code in range(48, 88)]
+    word_counts = {"".join(rng.choices(letters, k=8)): rng.randrange(1, 9) for _ in range(600)}
+    merges = list(learn_merges(word_counts, 200))
+    assert merges == list(learn_merges_ref(word_counts, 200))
+    assert len(merges) == 200
+    assert len(sizes) > 1
+
+
+def test_counts_may_be_large():
+    counts = {"ab": 2**40, "cd": 2**40 + 1, "abc": 3}
+    assert list(learn_merges(counts, 3)) == list(learn_merges_ref(counts, 3))
 
 
 @given(words_of_few_letters, st.randoms())
@@ -136,32 +134,47 @@ def test_training_step_by_step_is_train():
 # --- encoding ---
 
 
-def encode_naive(word, tokenizer):
-    ranks = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
-    ids = [BYTE_IDS[byte] for byte in word.encode("utf-8")]
-    while (best := min(pairwise(ids), key=lambda pair: ranks.get(pair, 1e9), default=None)) in ranks:
-        ids = merge_all(ids, best, 256 + ranks[best])
-    return ids
+def encode_ref(tokenizer, text):
+    """Split by the pattern, merged by the plain algorithm."""
+    table = {pair: (rank, 256 + rank) for rank, pair in enumerate(tokenizer.merges)}
+    words = regex.findall(GPT2_PATTERN, text)
+    return [i for word in words for i in merge_word_ref(list(word.encode("utf-8").translate(BYTE_IDS)), table)]
 
 
 @given(st.text("abc", max_size=40), words_of_few_letters)
 def test_encoding_equals_the_naive_algorithm(word, word_counts):
     tokenizer = BPETokenizer.from_merges(learn_merges(word_counts, 30, 1))
-    assert tokenizer.encode(word) == encode_naive(word, tokenizer)
+    assert tokenizer.encode(word) == encode_ref(tokenizer, word)
 
 
 @given(any_text)
 def test_encoding_real_text_equals_the_naive_algorithm(text):
-    expected = [token_id for word in regex.findall(GPT2_PATTERN, text) for token_id in encode_naive(word, TOKENIZER)]
-    assert TOKENIZER.encode(text) == expected
+    assert TOKENIZER.encode(text) == encode_ref(TOKENIZER, text)
 
 
-def test_merge_word_follows_the_ranks_and_leaves_its_input_alone():
+@given(st.text("abc", min_size=1, max_size=4 * LONG_WORD), words_of_few_letters)
+def test_both_ways_to_merge_give_the_same(word, word_counts):
+    tokenizer = BPETokenizer.from_merges(learn_merges(word_counts, 30, 1))
+    ids, merger = list(word.encode().translate(BYTE_IDS)), tokenizer._merger
+    row, merges = np.zeros(len(ids) + 2, dtype=np.int64), np.empty(4 * (len(ids) + 1), dtype=np.int64)
+    for merge in (merge_by_scan, merge_by_tree):
+        row[1:-1] = ids
+        n_left = merge(row, len(ids), merger.keys, merger.values, merges)
+        assert row[1 : n_left + 1].tolist() == encode_ref(tokenizer, word)
+
+
+def test_merge_word_ref_follows_the_ranks_and_leaves_its_input_alone():
     table = {(0, 1): (1, 3), (1, 2): (0, 4)}
     ids = [0, 1, 2]
-    assert merge_word(ids, table) == [0, 4]
+    assert merge_word_ref(ids, table) == [0, 4]
     assert ids == [0, 1, 2]
-    assert merge_word([5] * 5, {(5, 5): (0, 6)}) == [6, 6, 5]
+    assert merge_word_ref([5] * 5, {(5, 5): (0, 6)}) == [6, 6, 5]
+
+
+def test_the_rank_decides_not_the_id():
+    tokens = [*BASE_TOKENS, b"bc", b"ab"]  # a file may number the tokens as it likes
+    a, b, c = (BYTE_IDS[byte] for byte in b"abc")
+    assert BPETokenizer(tokens, [(a, b), (b, c)], {}).encode("abc bc") == [257, c, BYTE_IDS[32], 256]
 
 
 def test_a_word_without_end_is_encoded_in_reasonable_steps():
@@ -170,12 +183,11 @@ def test_a_word_without_end_is_encoded_in_reasonable_steps():
     assert TOKENIZER.decode(TOKENIZER.encode(text)) == text
 
 
-def test_the_cache_is_bounded_and_changes_nothing(monkeypatch):
-    monkeypatch.setattr(bpe_module, "CACHED_WORDS", 3)
-    tokenizer = BPETokenizer.from_merges(TOKENIZER.merges)
-    for _ in range(2):
-        assert tokenizer.encode(TEXT, ()) == TOKENIZER.encode(TEXT)
-        assert len(tokenizer._cache) <= 3
+def test_a_text_of_many_pieces_is_encoded_as_a_whole(monkeypatch):
+    expected = TOKENIZER.encode(TEXT)
+    monkeypatch.setattr("tinygrad_llm.text.split.PIECE_CHARACTERS", 20)
+    assert TOKENIZER.encode(TEXT) == expected
+    assert count_words(TEXT) == count_words_ref([TEXT])
 
 
 def test_encode_to_numpy():

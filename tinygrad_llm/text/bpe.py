@@ -9,21 +9,20 @@ Every text can be written in bytes, so there are no unknown tokens, and decoding
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from operator import index
 
 import numpy as np
 
 from . import hf_json
-from .bpe_merge import merge_table, merge_word, ordinary_ids
+from .bpe_merge import WordMerger, merge_table, ordinary_ids
 from .bpe_train import learn_merges
 from .byte_alphabet import BASE_TOKENS
 from .checks import check_ids, check_text, read_json, write_json
-from .split import count_words, split_words
+from .word_counts import count_words
 
 END_OF_TEXT = "<|endoftext|>"
-CACHED_WORDS = 1 << 18  # at most, to bound the memory an endless text takes
-CACHED_CHARACTERS = 32  # a longer word hardly comes again
 
 
 class BPETokenizer:
@@ -51,7 +50,6 @@ class BPETokenizer:
         self._byte_ids = [ordinary[bytes([byte])] for byte in range(256)]
         self._merge_table = merge_table(self.tokens, self.merges, ordinary)
         self._dtype = np.dtype(np.uint16 if self.vocab_size <= 2**16 else np.uint32)
-        self._cache = _WordCache(self._encode_word)
 
     @classmethod
     def train(
@@ -102,14 +100,11 @@ class BPETokenizer:
     def encode_to_numpy(self, text: str, allowed_special: Collection[str] | str = ()) -> np.ndarray:
         """`encode`, as an array `(T,)`: uint16, or uint32 where there are more than 65,536 tokens."""
         check_text(text)
-        encoded = []
+        encoded = [np.empty(0, dtype=np.uint32)]
         for number, part in enumerate(self._split_special(text, allowed_special)):
-            if number % 2 == 1:
-                encoded.append(self._as_bytes([self.special_tokens[part]]))
-                continue
-            # The cache holds the ids of a word as the bytes of an array: one call joins them, not a loop.
-            encoded.extend(b"".join(map(self._cache.__getitem__, words)) for words in split_words(part))
-        return np.frombuffer(bytearray().join(encoded), dtype=self._dtype)
+            is_special = number % 2 == 1
+            encoded += [[self.special_tokens[part]]] if is_special else self._merger.encode(part)
+        return np.concatenate(encoded, dtype=self._dtype, casting="unsafe")
 
     def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
         """The text of `ids`. Bytes that are not whole characters become "�", or raise with `errors="strict"`.
@@ -170,12 +165,9 @@ class BPETokenizer:
         longest_first = sorted(names, key=len, reverse=True)
         return re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
 
-    def _encode_word(self, word: str) -> bytes:
-        ids = [self._byte_ids[byte] for byte in word.encode("utf-8")]
-        return self._as_bytes(merge_word(ids, self._merge_table))
-
-    def _as_bytes(self, ids: list[int]) -> bytes:
-        return np.array(ids, dtype=self._dtype).tobytes()
+    @cached_property
+    def _merger(self) -> WordMerger:
+        return WordMerger(self._byte_ids, self._merge_table)
 
 
 def _names(special_tokens: Sequence[str]) -> list[str]:
@@ -186,18 +178,3 @@ def _names(special_tokens: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise ValueError(f"special_tokens must be distinct, got {names}")
     return names
-
-
-class _WordCache(dict):
-    """The encoded words met so far: `cache[word]` encodes a new word and keeps it, within bounds."""
-
-    def __init__(self, encode_word: Callable[[str], bytes]) -> None:
-        self.encode_word = encode_word
-
-    def __missing__(self, word: str) -> bytes:
-        encoded = self.encode_word(word)
-        if len(word) <= CACHED_CHARACTERS:
-            if len(self) >= CACHED_WORDS:
-                self.clear()
-            self[word] = encoded
-        return encoded

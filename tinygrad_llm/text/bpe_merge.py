@@ -1,41 +1,47 @@
-"""Applying merges to one word, and the tables that takes."""
+"""Applying merges to words, and the tables that takes."""
 
 from collections.abc import Mapping, Sequence
-from heapq import heapify, heappop, heappush
 from itertools import pairwise
+
+import numpy as np
+
+from .bpe_merge_kernels import EMPTY, encode_kernel, fill_kernel
+from .split import utf8_pieces, word_ends
 
 MergeTable = dict[tuple[int, int], tuple[int, int]]  # (left id, right id) → (rank, merged id)
 
 
-def merge_word(ids: list[int], table: MergeTable) -> list[int]:
-    """Merge neighbours: the merge learned first goes first, and where it applies twice, on the left first.
+def merge_word_ref(ids: list[int], table: MergeTable) -> list[int]:
+    """Merge neighbours: the merge learned first goes first, and where it applies twice, on the left first."""
+    ids = list(ids)
+    while possible := [(table[pair], left) for left, pair in enumerate(pairwise(ids)) if pair in table]:
+        (_, merged), left = min(possible)
+        ids[left : left + 2] = [merged]
+    return ids
 
-    To look at the whole word for each merge would take n² steps for a word of n bytes. Here a heap holds the
-    merges that are possible, and a linked list the tokens that are left: n log n.
-    """
-    heap = [(table[pair], left) for left, pair in enumerate(pairwise(ids)) if pair in table]
-    if not heap:
-        return ids
-    heapify(heap)
-    n_ids = len(ids)
-    ids = [*ids, None]  # the end, which merges with nothing
-    after = list(range(1, n_ids + 1))
-    before = list(range(-1, n_ids))
 
-    while heap:
-        (rank, merged), left = heappop(heap)
-        right = after[left]
-        if table.get((ids[left], ids[right])) != (rank, merged):
-            continue  # another merge took one of the two
-        ids[left], ids[right] = merged, None
-        after[left] = after[right]
-        before[after[right]] = left
-        for start in (before[left], left):
-            if start >= 0:
-                candidate = table.get((ids[start], ids[after[start]]))
-                if candidate is not None:
-                    heappush(heap, (candidate, start))
-    return [token for token in ids if token is not None]
+class WordMerger:
+    """Encodes text word by word: the merges in the form the kernel takes."""
+
+    def __init__(self, byte_ids: Sequence[int], table: MergeTable) -> None:
+        """`byte_ids`: the ids of the 256 bytes."""
+        self.byte_ids = np.array(byte_ids, dtype=np.int64)
+        n_slots = 1 << (4 * len(table)).bit_length()
+        self.keys, self.values = np.full(n_slots, EMPTY, dtype=np.int64), np.empty(n_slots, dtype=np.int64)
+        rows = [(*pair, *merge) for pair, merge in table.items()]
+        fill_kernel(self.keys, self.values, np.array(rows, dtype=np.int64).reshape(-1, 4))
+
+    def encode(self, text: str) -> list[np.ndarray]:
+        """The ids of `text`, as uint32 arrays (n_ids,), one for each piece of it."""
+        return [self._encode_piece(piece) for piece in utf8_pieces(text)]
+
+    def _encode_piece(self, piece: np.ndarray) -> np.ndarray:
+        ends = word_ends(piece)
+        longest = int(np.diff(ends, prepend=0).max())
+        row, merges = np.empty(longest + 2, dtype=np.int64), np.empty(4 * (longest + 1), dtype=np.int64)
+        ids, n_ids = np.empty(len(piece), dtype=np.uint32), np.zeros(1, dtype=np.int64)
+        encode_kernel(ids, n_ids, piece, ends, self.byte_ids, self.keys, self.values, row, merges)
+        return ids[: n_ids[0]]
 
 
 def ordinary_ids(tokens: Sequence[bytes], special_tokens: Mapping[str, int]) -> dict[bytes, int]:

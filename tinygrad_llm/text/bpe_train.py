@@ -5,17 +5,60 @@ new token (Sennrich, Haddow and Birch 2016, algorithm 1):
 
     "low" × 5, "lower" × 2, "newest" × 6:   e+s (6), es+t (6), l+o (7) …   each merge may change the counts
 
-Counting all pairs anew for each merge would take hours. Three things make it seconds: each distinct word is
-held once, with its count; a merge visits only the words that hold its pair; a heap finds the next pair.
+`learn_merges_ref` does just that. Counting all pairs anew for each merge, it would take hours where `learn_merges`
+takes seconds: a merge there visits only the places where its pair stands, and a heap finds the next pair.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from operator import add
 
+import numpy as np
+
+from .bpe_merge_kernels import EMPTY, END
+from .bpe_train_kernels import (
+    FIRST,
+    IS_FULL,
+    N_MERGES,
+    NONE,
+    count_pairs_kernel,
+    learn_kernel,
+    move_kernel,
+)
 from .byte_alphabet import BYTE_IDS
+
+MERGES_AT_A_TIME = 64  # between two chances to show progress
+WORD_END = b"\xff"  # a byte that UTF-8 has no use for
+
+
+def learn_merges_ref(
+    word_counts: Mapping[str, int], n_merges: int, min_frequency: int = 2
+) -> Iterator[tuple[int, int]]:
+    """`learn_merges` as in the textbook."""
+    words = [(list(word.encode("utf-8").translate(BYTE_IDS)), count) for word, count in word_counts.items()]
+    for new_id in range(256, 256 + n_merges):
+        pair_counts: Counter[tuple[int, int]] = Counter()
+        for ids, count in words:
+            for pair in pairwise(ids):
+                pair_counts[pair] += count
+        pair = min(pair_counts, key=lambda pair: (-pair_counts[pair], pair), default=None)
+        if pair is None or pair_counts[pair] < min_frequency:
+            return
+        yield pair
+        words = [(merge_pair(ids, pair, new_id), count) for ids, count in words]
+
+
+def merge_pair(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
+    """`ids` with `new_id` wherever `pair` stood. Example: `merge_pair([5, 5, 5], (5, 5), 6)` is `[6, 5]`."""
+    merged, i = [], 0
+    while i < len(ids):
+        if tuple(ids[i : i + 2]) == pair:
+            merged.append(new_id)
+            i += 2
+        else:
+            merged.append(ids[i])
+            i += 1
+    return merged
 
 
 def learn_merges(word_counts: Mapping[str, int], n_merges: int, min_frequency: int = 2) -> Iterator[tuple[int, int]]:
@@ -26,65 +69,42 @@ def learn_merges(word_counts: Mapping[str, int], n_merges: int, min_frequency: i
     tokenizers: the result depends on the counts alone, not on the order of the words.
     Ends early when no pair occurs `min_frequency` times any more.
     """
-    # A word is a str whose characters are token ids: a pair is a str of two, and `str.split` finds it.
-    words = [word.encode("utf-8").translate(BYTE_IDS).decode("latin-1") for word in word_counts]
-    frequencies = list(word_counts.values())
-    pair_counts, words_with = _count_pairs(words, frequencies)
-    heap = [(-count, pair) for pair, count in pair_counts.items()]
-    heapify(heap)
+    row, weights = _row_of_words(word_counts)
+    places = np.full((len(row), 3), NONE, dtype=np.int32)
+    keys, pairs, heap = _tables(n_pairs=min(len(row), 256 * 256), n_tokens=256)
+    state = np.zeros(4, dtype=np.int64)
+    merges = np.empty((min(n_merges, len(row)), 2), dtype=np.int64)  # each makes the row shorter
+    min_frequency = max(1, min_frequency)
 
-    for new_id in range(256, 256 + n_merges):
-        pair = _most_frequent(heap, pair_counts)
-        if pair is None or pair_counts[pair] < min_frequency:
+    count_pairs_kernel(places, keys, pairs, heap, state, row, weights, min_frequency)
+    for start in range(0, len(merges), MERGES_AT_A_TIME):
+        stop = min(start + MERGES_AT_A_TIME, len(merges))
+        new_pairs = np.empty(2 * (256 + stop) + 1, dtype=np.int64)
+        while True:
+            learn_kernel(merges[:stop], places, keys, pairs, heap, state, new_pairs, row, weights, min_frequency)
+            if not state[IS_FULL]:
+                break
+            old_keys, old_pairs = keys, pairs
+            keys, pairs, heap = _tables(int(np.count_nonzero(old_pairs[:, FIRST] != NONE)), 256 + stop)
+            move_kernel(places, keys, pairs, heap, state, old_keys, old_pairs, min_frequency)
+        yield from map(tuple, merges[start : state[N_MERGES]].tolist())
+        if state[N_MERGES] < stop:
             return
-        yield ord(pair[0]), ord(pair[1])
-        changes = defaultdict(int)
-        for index in words_with.pop(pair):
-            parts = words[index].split(pair)
-            words[index] = chr(new_id).join(parts)
-            for changed, change in _changes_of_pairs(parts, pair, chr(new_id)):
-                changes[changed] += change * frequencies[index]
-                if change > 0:
-                    words_with[changed].add(index)
-        for changed, change in changes.items():
-            pair_counts[changed] += change
-            if change > 0:
-                heappush(heap, (-pair_counts[changed], changed))
-        del pair_counts[pair]
 
 
-def _count_pairs(words, frequencies):
-    """For each pair of neighbours: how often it occurs, and the indices of the words it occurs in."""
-    pair_counts, words_with = defaultdict(int), defaultdict(set)
-    for index, (word, frequency) in enumerate(zip(words, frequencies, strict=True)):
-        for pair in map(add, word, word[1:]):
-            pair_counts[pair] += frequency
-            words_with[pair].add(index)
-    return pair_counts, words_with
+def _row_of_words(word_counts: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of the bytes of all words, with END around each, int32 (N,); and at each place the count of its word."""
+    words = [word.encode("utf-8") for word in word_counts]
+    text = np.frombuffer(WORD_END + b"".join(word + WORD_END for word in words), dtype=np.uint8)
+    row_ids = np.frombuffer(BYTE_IDS, dtype=np.uint8).astype(np.int32)
+    row_ids[WORD_END[0]] = END
+    lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+    counts = np.fromiter(word_counts.values(), dtype=np.int64, count=len(words))
+    return row_ids[text], np.concatenate([np.zeros(1, np.int64), np.repeat(counts, lengths + 1)])
 
 
-def _most_frequent(heap, pair_counts):
-    """Pop the most frequent pair. Counts in the heap may be stale, but only too high: those are put back."""
-    while heap:
-        count, pair = heappop(heap)
-        current = pair_counts.get(pair, 0)
-        if current == -count:
-            return pair
-        if current > 0:
-            heappush(heap, (-current, pair))
-    return None
-
-
-def _changes_of_pairs(parts, pair, new):
-    """The pairs that vanish (-1) and appear (+1) where `new` replaces `pair` between the `parts`."""
-    left, right = pair
-    for number, (before, after) in enumerate(pairwise(parts)):
-        if before:
-            yield before[-1] + left, -1
-            yield before[-1] + new, 1
-        elif number > 0:  # the pair stood twice in a row
-            yield right + left, -1
-            yield new + new, 1
-        if after:
-            yield right + after[0], -1
-            yield new + after[0], 1
+def _tables(n_pairs: int, n_tokens: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An empty table of pairs and a heap, large enough for twice as many pairs and new ones of the next merges."""
+    n_slots = 1 << (4 * (n_pairs + 2 * n_tokens + 1)).bit_length()
+    keys, pairs = np.full(n_slots, EMPTY, dtype=np.int64), np.full((n_slots, 3), NONE, dtype=np.int64)
+    return keys, pairs, np.empty((n_slots, 2), dtype=np.int64)
