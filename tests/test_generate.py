@@ -5,6 +5,7 @@ import pytest
 
 from tinygrad_llm.autograd import is_grad_enabled
 from tinygrad_llm.generate import (
+    _next_tokens,
     generate,
     generate_naive,
     generate_tokens,
@@ -136,6 +137,35 @@ def test_samples_follow_the_probabilities():
     shares = np.bincount(sample(probabilities, rng()), minlength=5) / 20_000
     np.testing.assert_allclose(shares, probabilities[0], atol=0.02)
     assert shares[1] == shares[4] == 0
+
+
+def test_top_p_among_many_tokens():
+    """The kept ones are found without sorting all, unless they are many."""
+    for spread in (0.1, 3.0):
+        logits = spread * np.random.default_rng(0).standard_normal((1, 5000))
+        probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
+        ranked = np.argsort(-probabilities)
+        n_kept = int((np.cumsum(probabilities[ranked]) < 0.7).sum()) + 1
+        assert (n_kept > 1024) == (spread == 0.1)
+        found = next_token_probabilities(logits, top_p=0.7)[0]
+        np.testing.assert_array_equal(np.flatnonzero(found), np.sort(ranked[:n_kept]))
+        np.testing.assert_allclose(found.sum(), 1)
+
+
+def test_equally_likely_tokens():
+    """Top-k keeps all that are as likely as the k-th; top-p takes the first ones."""
+    logits = np.log([[0.25, 0.25, 0.25, 0.25]])
+    np.testing.assert_allclose(next_token_probabilities(logits, top_k=2), [[0.25] * 4])
+    np.testing.assert_allclose(next_token_probabilities(logits, top_p=0.5), [[0.5, 0.5, 0, 0]])
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_next_tokens_are_samples_of_the_probabilities(settings):
+    kept = {"temperature": 1.0, "top_k": None, "top_p": None} | SETTINGS[settings]
+    kept.pop("stop_tokens", None)
+    logits = 3 * np.random.default_rng(3).standard_normal((50, 17)).astype(np.float32)
+    expected = sample(next_token_probabilities(logits, **kept), rng(7))
+    np.testing.assert_array_equal(_next_tokens(logits, tuple(kept.values()), rng(7)), expected)
 
 
 def test_window_keeps_at_least_half_the_context_and_moves_rarely():

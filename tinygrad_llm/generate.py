@@ -30,35 +30,68 @@ def next_token_probabilities(
     >>> next_token_probabilities(np.log([[0.5, 0.3, 0.2]]), top_k=2)
     array([[0.625, 0.375, 0.   ]])
     """
-    logits = np.asarray(logits, np.float64)
-    likeliest = logits.argmax(axis=-1)[:, None]
+    logits = np.asarray(logits)
+    probabilities = np.zeros(logits.shape)
+    for row, all_of_row in zip(logits, probabilities, strict=True):
+        tokens, those_kept = _kept_tokens(row, temperature, top_k, top_p)
+        all_of_row[tokens] = those_kept
+    return probabilities
+
+
+def _kept_tokens(
+    logits: np.ndarray, temperature: float, top_k: int | None, top_p: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of one text that may be drawn, in their order, and their probabilities: often few of many."""
     if temperature == 0:
-        return (np.arange(logits.shape[-1]) == likeliest).astype(np.float64)
-    scores = (logits - np.take_along_axis(logits, likeliest, axis=-1)) / temperature
-    if top_k is not None and top_k < logits.shape[-1]:
-        kth_largest = np.partition(scores, -top_k, axis=-1)[:, -top_k, None]
-        scores = np.where(scores < kth_largest, -np.inf, scores)
-    probabilities = np.exp(scores)
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    return probabilities if top_p is None or top_p == 1 else _nucleus(probabilities, top_p)
+        return logits.argmax()[None], np.ones(1)
+    if top_k is not None and top_k < len(logits):
+        tokens = _largest(logits, top_k)
+    else:
+        tokens = np.arange(len(logits))
+    scores = logits[tokens].astype(np.float64)
+    probabilities = np.exp((scores - scores.max()) / temperature)
+    probabilities /= probabilities.sum()
+    if top_p is None or top_p == 1:
+        return tokens, probabilities
+    kept = _nucleus(probabilities, top_p)
+    return tokens[kept], probabilities[kept] / probabilities[kept].sum()
+
+
+def _largest(x: np.ndarray, k: int) -> np.ndarray:
+    """Where the k largest numbers are, and others that equal the least of them; much faster than sorting all."""
+    return np.flatnonzero(x >= np.partition(x, -k)[-k])
 
 
 def _nucleus(probabilities: np.ndarray, top_p: float) -> np.ndarray:
-    """The fewest tokens whose probabilities sum to at least `top_p`, rescaled to sum to 1."""
-    order = np.argsort(-probabilities, axis=-1, kind="stable")
-    ranked = np.take_along_axis(probabilities, order, axis=-1)
-    likelier = np.cumsum(ranked, axis=-1) - ranked  # the sum of all tokens before each
-    kept = np.empty_like(probabilities)
-    np.put_along_axis(kept, order, np.where(likelier < top_p, ranked, 0.0), axis=-1)
-    return kept / kept.sum(axis=-1, keepdims=True)
+    """Where the fewest tokens are whose probabilities sum to at least `top_p`."""
+    few = min(1024, len(probabilities))
+    likeliest = _largest(probabilities, few)
+    if probabilities[likeliest].sum() < top_p:
+        likeliest = np.arange(len(probabilities))
+    likeliest = likeliest[np.argsort(-probabilities[likeliest], kind="stable")]
+    ranked = probabilities[likeliest]
+    likelier = np.cumsum(ranked) - ranked  # the sum of all tokens before each
+    return np.sort(likeliest[likelier < top_p])
 
 
 def sample(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw one token (B,) from each row of probabilities (B, V): the first whose cumulative sum passes a random
-    number."""
-    cumulative = np.cumsum(probabilities, axis=-1)
-    drawn = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
-    return (cumulative <= drawn).sum(axis=-1)
+    """Draw one token (B,) from each row of probabilities (B, V)."""
+    return np.array([_draw(row, u) for row, u in zip(probabilities, rng.random(len(probabilities)), strict=True)])
+
+
+def _draw(probabilities: np.ndarray, u: float) -> int:
+    """The first place where the cumulative sum passes a random number u from [0, 1)."""
+    cumulative = np.cumsum(probabilities)
+    return np.searchsorted(cumulative, u * cumulative[-1], side="right")
+
+
+def _next_tokens(logits: np.ndarray, settings: tuple, rng: np.random.Generator) -> np.ndarray:
+    """`sample(next_token_probabilities(logits, *settings), rng)`, without the zeros in between: (B, V) -> (B,)."""
+    tokens = np.empty(len(logits), np.int64)
+    for i, u in enumerate(rng.random(len(logits))):
+        kept, probabilities = _kept_tokens(logits[i], *settings)
+        tokens[i] = kept[_draw(probabilities, u)]
+    return tokens
 
 
 def window_start(length: int, max_seq_len: int) -> int:
@@ -96,26 +129,31 @@ def generate_tokens(
     return steps if np.ndim(ids) == 2 else (int(tokens[0]) for tokens in steps)
 
 
-def _generate(model, ids, max_new_tokens, settings, stop_tokens, rng) -> Iterator[np.ndarray]:
-    max_seq_len = model.config.max_seq_len
-    cache = model.new_cache(len(ids))
-    start = window_start(ids.shape[1], max_seq_len)
-    new = ids[:, start:]
-    stopped = np.zeros(len(ids), bool)
+def _generate(model, prompt, max_new_tokens, settings, stop_tokens, rng) -> Iterator[np.ndarray]:
+    """`window` holds what the model looks at: the text from `start` on, `length` tokens so far."""
+    B, max_seq_len = len(prompt), model.config.max_seq_len
+    cache = model.new_cache(B)
+    start = window_start(prompt.shape[1], max_seq_len)
+    length = prompt.shape[1] - start
+    window = np.empty((B, max_seq_len), np.int64)
+    window[:, :length] = prompt[:, start:]
+    stopped = np.zeros(B, bool)
     for _ in range(max_new_tokens):
-        logits = _logits(model, new, cache)
-        tokens = sample(next_token_probabilities(logits, *settings), rng)
-        tokens = np.where(stopped, ids[:, -1], tokens)
-        stopped |= np.isin(tokens, list(stop_tokens))
+        logits = _logits(model, window[:, cache.length : length], cache)
+        tokens = _next_tokens(logits, settings, rng)
+        if len(stop_tokens):
+            tokens = np.where(stopped, window[:, length - 1], tokens)
+            stopped |= np.isin(tokens, list(stop_tokens))
         yield tokens
         if stopped.all():
             return
-        ids = np.concatenate([ids, tokens[:, None]], axis=1)
-        new = ids[:, -1:]
-        if window_start(ids.shape[1], max_seq_len) != start:
-            start = window_start(ids.shape[1], max_seq_len)
+        if length == max_seq_len:
+            moved = window_start(start + length + 1, max_seq_len) - start
+            window[:, : length - moved] = window[:, moved:].copy()
+            start, length = start + moved, length - moved
             cache.reset()
-            new = ids[:, start:]
+        window[:, length] = tokens
+        length += 1
 
 
 def generate(model, ids: np.ndarray | list, max_new_tokens: int, **settings) -> np.ndarray:
@@ -125,10 +163,8 @@ def generate(model, ids: np.ndarray | list, max_new_tokens: int, **settings) -> 
     less if every text came to a stop token. Dropout is off whatever mode the model is in.
     """
     steps = generate_tokens(model, ids, max_new_tokens, **settings)
-    text = np.array(ids.data if isinstance(ids, Tensor) else ids)
-    for tokens in steps:
-        text = np.concatenate([text, np.expand_dims(tokens, -1)], axis=-1)
-    return text
+    prompt = np.array(ids.data if isinstance(ids, Tensor) else ids)
+    return np.concatenate([prompt, *(np.expand_dims(tokens, -1) for tokens in steps)], axis=-1)
 
 
 def generate_naive(
@@ -149,7 +185,7 @@ def generate_naive(
     for _ in range(max_new_tokens):
         start = window_start(text.shape[1], model.config.max_seq_len)
         logits = _logits(model, text[:, start:], cache=None)
-        tokens = sample(next_token_probabilities(logits, temperature, top_k, top_p), rng)
+        tokens = _next_tokens(logits, (temperature, top_k, top_p), rng)
         tokens = np.where(stopped, text[:, -1], tokens)
         text = np.concatenate([text, tokens[:, None]], axis=1)
         stopped |= np.isin(tokens, list(stop_tokens))

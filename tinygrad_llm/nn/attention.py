@@ -6,9 +6,10 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import Tensor
+from ..ops.attention_cached import cached_attention
 from . import init
 from .dropout import require_probability
-from .kv_cache import LayerCache
+from .kv_cache import LayerCache, refuse_gradients
 from .linear import Linear
 from .module import Module
 
@@ -44,15 +45,11 @@ class CausalSelfAttention(Module):
         return self.out(F.qkv_attention(qkv, self.n_heads, is_causal=True, dropout_p=dropout_p, rng=self.rng))
 
     def _attend_to_cache(self, qkv: Tensor, cache: LayerCache) -> Tensor:
-        B, T, C3 = qkv.shape
-        C, H = C3 // 3, self.n_heads
-        split = qkv.reshape(B, T, 3, H, C // H).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
-        keys, values = cache.append(split[1], split[2])  # (B, H, L, D)
-        # Row t of the new ones is position L − T + t of all: it may look at columns up to there.
-        L = keys.shape[-2]
-        visible = np.tri(T, L, L - T, dtype=bool) if T > 1 else None
-        mixed = F.scaled_dot_product_attention(split[0], keys, values, attn_mask=visible)  # (B, H, T, D)
-        return mixed.transpose(1, 2).reshape(B, T, C)
+        refuse_gradients(qkv)
+        B, T, _ = qkv.shape
+        split = qkv.data.reshape(B, T, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D), a view
+        cache.append(Tensor._from_array(split[1]), Tensor._from_array(split[2]))
+        return cached_attention(qkv, self.n_heads, cache.keys, cache.values, cache.length)
 
     def extra_repr(self) -> str:
         return f"n_heads={self.n_heads}" + (f", dropout={self.dropout}" if self.dropout else "")

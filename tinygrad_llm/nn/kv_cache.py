@@ -26,8 +26,7 @@ class LayerCache:
         Raises ValueError when there is no room or the shape is another model's, and RuntimeError while gradients
         are recorded: none flow through a cache.
         """
-        if is_grad_enabled() and (keys.requires_grad or values.requires_grad):
-            raise RuntimeError("KVCache: no gradients flow through a cache; use it under no_grad().")
+        refuse_gradients(keys, values)
         B, H, T_max, D = self.keys.shape
         T = keys.shape[-2]
         if keys.shape != (B, H, T, D) or values.shape != keys.shape:
@@ -45,6 +44,12 @@ class LayerCache:
         self.values[:, :, self.length : end] = values.data
         self.length = end
         return Tensor._from_array(self.keys[:, :, :end]), Tensor._from_array(self.values[:, :, :end])
+
+
+def refuse_gradients(*tensors: Tensor) -> None:
+    """Raise RuntimeError if gradients of what goes into a cache are wanted."""
+    if is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        raise RuntimeError("KVCache: no gradients flow through a cache; use it under no_grad().")
 
 
 class KVCache:

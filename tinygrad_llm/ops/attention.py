@@ -21,6 +21,7 @@ import math
 import numpy as np
 
 from ..autograd import Function, Tensor
+from .attention_few_queries import attention_of_few_queries
 from .attention_kernels import attention_backward, attention_forward
 from .attention_layout import Heads, Options, additive_mask, as_heads, new_heads, packed_heads, sum_parts, sum_to
 from .common import as_tensor, broadcast_shape, require_float
@@ -50,14 +51,19 @@ def attention_ref(
     return weights / np.where(total == 0, 1, total) @ value  # (…, H, T, Dv)
 
 
-def attend(out: Heads, lse: np.ndarray, q: Heads, k: Heads, v: Heads, mask, S: int, options: Options) -> None:
-    """Fill out (B, H, T, Dv) and lse (B·H, T)."""
+def attend(
+    out: Heads, lse: np.ndarray, q: Heads, k: Heads, v: Heads, mask, S: int, options: Options, few_queries: bool = False
+) -> None:
+    """Fill out (B, H, T, Dv) and lse (B·H, T); for `few_queries`, which need no gradients, only out."""
     if S == 0 or lse.size == 0:
         out.rows[:] = 0  # no key to look at
         return
     settings = kernel_settings(lse, S, options)
     mask, mask_strides = additive_mask(mask, options, lse.dtype)
     strides = np.array([out.strides, q.strides, k.strides, v.strides])
+    if few_queries:
+        attention_of_few_queries(out.rows, q.rows, k.rows, v.rows, mask, strides, mask_strides, *settings[:3])
+        return
     attention_forward(out.rows, lse, q.rows, k.rows, v.rows, mask, strides, mask_strides, *settings)
 
 

@@ -23,6 +23,8 @@ from ..kernel import kernel, prange
 from .common import as_float, require_float
 from .fast_math import exp_float32, fast_exp
 
+FEW = 1 << 14  # elements that one thread has done before another is awake
+
 
 def erf_ref(x: np.ndarray) -> np.ndarray:
     return np.array([math.erf(v) for v in x.reshape(-1)], x.dtype).reshape(x.shape)
@@ -124,9 +126,14 @@ def gelu_backward(dx, dout, x):
 
 @kernel(parallel=True)
 def gelu_tanh_forward(out, x):
-    for i in prange(x.size):
-        sigma, _ = gelu_tanh_sigmoid(x[i])
-        out[i] = x[i] * sigma
+    if x.size < FEW:
+        for i in range(x.size):
+            sigma, _ = gelu_tanh_sigmoid(x[i])
+            out[i] = x[i] * sigma
+    else:
+        for i in prange(x.size):
+            sigma, _ = gelu_tanh_sigmoid(x[i])
+            out[i] = x[i] * sigma
 
 
 @kernel(parallel=True)

@@ -22,6 +22,8 @@ from ..kernel import kernel, prange
 from .common import require_float
 from .shape import sizes
 
+FEW = 1 << 14  # numbers that one thread has normalised before another is awake
+
 
 def layer_norm_ref(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     axes = tuple(range(x.ndim - len(normalized_shape), x.ndim))
@@ -30,24 +32,31 @@ def layer_norm_ref(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     return normalized * (1 if weight is None else weight) + (0 if bias is None else bias)
 
 
+@kernel(inline=True)
+def layer_norm_row(out_row, row, weight, bias, eps):
+    """Fill one row of the result; returns its μ and r."""
+    C, count = row.shape[0], row.dtype.type(row.shape[0])
+    total = row.dtype.type(0.0)
+    for c in range(C):
+        total += row[c]
+    mu = total / count
+    squares = row.dtype.type(0.0)  # of differences from the mean: Σx² − Nμ² would cancel for a large mean
+    for c in range(C):
+        squares += (row[c] - mu) * (row[c] - mu)
+    r = row.dtype.type(1.0) / np.sqrt(squares / count + eps)
+    for c in range(C):
+        out_row[c] = (row[c] - mu) * r * weight[c] + bias[c]
+    return mu, r
+
+
 @kernel(parallel=True)
 def layer_norm_forward(out, mean, rstd, x, weight, bias, eps):
-    N, C = x.shape
-    one, count = x.dtype.type(1.0), x.dtype.type(C)
-    for n in prange(N):
-        row = x[n]
-        out_row = out[n]
-        total = x.dtype.type(0.0)
-        for c in range(C):
-            total += row[c]
-        mu = total / count
-        squares = x.dtype.type(0.0)  # of differences from the mean: Σx² − Nμ² would cancel for a large mean
-        for c in range(C):
-            squares += (row[c] - mu) * (row[c] - mu)
-        r = one / np.sqrt(squares / count + eps)
-        for c in range(C):
-            out_row[c] = (row[c] - mu) * r * weight[c] + bias[c]
-        mean[n], rstd[n] = mu, r
+    if x.size < FEW:
+        for n in range(x.shape[0]):
+            mean[n], rstd[n] = layer_norm_row(out[n], x[n], weight, bias, eps)
+    else:
+        for n in prange(x.shape[0]):
+            mean[n], rstd[n] = layer_norm_row(out[n], x[n], weight, bias, eps)
 
 
 @kernel(parallel=True)
@@ -60,26 +69,23 @@ def layer_norm_backward(dx, dweight, dbias, dout, x, mean, rstd, weight):
     N, C = x.shape
     chunks, count = dweight.shape[0], x.dtype.type(C)
     for chunk in prange(chunks):
-        dw = dweight[chunk]
-        db = dbias[chunk]
         for c in range(C):
-            dw[c] = x.dtype.type(0.0)
-            db[c] = x.dtype.type(0.0)
+            dweight[chunk, c] = x.dtype.type(0.0)
+            dbias[chunk, c] = x.dtype.type(0.0)
         for n in range(chunk * N // chunks, (chunk + 1) * N // chunks):
-            row, dout_row, mu, r = x[n], dout[n], mean[n], rstd[n]
-            dx_row = dx[n]
+            mu, r = mean[n], rstd[n]
             mean_g = mean_gx = x.dtype.type(0.0)
             for c in range(C):
-                x_hat = (row[c] - mu) * r
-                g = dout_row[c] * weight[c]
-                dw[c] += dout_row[c] * x_hat
-                db[c] += dout_row[c]
+                x_hat = (x[n, c] - mu) * r
+                g = dout[n, c] * weight[c]
+                dweight[chunk, c] += dout[n, c] * x_hat
+                dbias[chunk, c] += dout[n, c]
                 mean_g += g
                 mean_gx += g * x_hat
             mean_g /= count
             mean_gx /= count
             for c in range(C):
-                dx_row[c] = r * (dout_row[c] * weight[c] - mean_g - (row[c] - mu) * r * mean_gx)
+                dx[n, c] = r * (dout[n, c] * weight[c] - mean_g - (x[n, c] - mu) * r * mean_gx)
 
 
 def n_chunks(n_rows: int) -> int:

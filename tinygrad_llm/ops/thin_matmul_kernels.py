@@ -121,4 +121,4 @@ def thin_matmul_transposed_kernel(out, a, b, bias, accumulate):
             multiply_columns(out, a, b, bias, accumulate, block)
     else:
         for block in prange(n_blocks):
-            multiply_columns(out, a, b, bias, accumulate, block)
+            multiply_columns(out, a, b, bias, accumulate, np.int64(block))
