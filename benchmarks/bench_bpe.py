@@ -174,6 +174,6 @@ def installed_sources(n_bytes: int) -> tuple[str, str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in TEXTS:
-        parser.add_argument(f"--{name}")
+        parser.add_argument(f"--{name}", default=os.environ.get(name.upper()))
     chosen, sys.argv[1:] = parser.parse_known_args()
     command_line(__doc__, lambda quick: rows(quick, vars(chosen)), make)
