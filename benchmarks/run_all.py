@@ -5,7 +5,7 @@ python benchmarks/run_all.py --only step,kernels         # these only; the other
 python benchmarks/run_all.py --compare old.json          # and what changed since
 python benchmarks/run_all.py --quick                     # a try of everything, written to runs/benchmarks
 
-Texts are named in the environment: CORPUS (1.1 MB, for time_to_loss), ENGLISH, CHINESE, CODE and LARGE (50 MB, for bpe);
+Texts are named in the environment: CORPUS (1.1 MB, for time_to_loss), ENGLISH, CHINESE, CODE, LARGE (50 MB, for bpe);
 without, they come from the Python that runs this, and rows that need another text say so.
 
 Needs the extra `compare`, and for torch.compile a C++ compiler. A benchmark that fails (a peer that is not installed)
