@@ -57,7 +57,6 @@ class Kernel:
             return self.dispatcher
 
     def _compile(self) -> Callable:
-        _let_threads_sleep()
         import numba
 
         names = self.function.__globals__
@@ -79,17 +78,6 @@ class Kernel:
             )
         finally:
             numba.config.CACHE_DIR = previous
-
-
-def _let_threads_sleep() -> None:
-    """Between parallel loops, OpenMP's threads wait busily for a third of the time that they would by themselves.
-
-    That is long enough for the gaps within a training step: a thread that sleeps needs long to wake up, and may do so
-    on the core that another one is using. Much longer takes cores from other programs: of two trainings at once on
-    two cores each. Has to be said before OpenMP is loaded; the user's own setting stands. 1000 is best for two at once.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 
 def kernel(function: Callable | None = None, *, parallel: bool = False, inline: bool = False):
