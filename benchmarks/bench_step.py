@@ -83,14 +83,10 @@ def torch_model(sizes: tuple):
 
 
 def our_step(model, lr: float = 1e-3):
-    from tinygrad_llm.optim import AdamW, clip_grad_norm_
+    from tinygrad_llm.optim import AdamW, clip_grad_norm_, decay_matrices
 
     parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.1},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = AdamW(groups, lr=lr, betas=(0.9, 0.99))
+    optimizer = AdamW(decay_matrices(parameters, weight_decay=0.1), lr=lr, betas=(0.9, 0.99))
 
     def step(x, y) -> float:
         optimizer.zero_grad()

@@ -172,10 +172,6 @@ def torch_training(train: np.ndarray, vocab_size: int, seed: int):
     rng = np.random.default_rng(seed)
     sizes = {"max_seq_len": 64, "n_layers": 4, "n_heads": 4, "d_model": 128, "bias": False}
     model = torch_gpt.TorchGPT(SimpleNamespace(vocab_size=vocab_size, **sizes))
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 2:
-            std = 0.02 / math.sqrt(2 * 4) if name.endswith(("out.weight", "down.weight")) else 0.02
-            torch.nn.init.normal_(parameter, std=std)
     optimizer = torch_gpt.adamw(model, NANOGPT["lr"])
     done = iter(range(NANOGPT["steps"]))
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import regex
 
 from tinygrad_llm.text import END_OF_TEXT, GPT2_PATTERN, BPETokenizer
+from tinygrad_llm.text.bpe_train import merge_pair
 
 DOCUMENT_CHARACTERS = 1000  # tokenizers is fastest, in training and encoding, when given texts of about this length
 _BEFORE_SPACE = regex.compile(r"(?<=\S)(?=\s)")
@@ -66,17 +67,5 @@ def minbpe_train(text: str, vocab_size: int) -> list[tuple[int, int]]:
         counts = Counter(pair for word in words for pair in pairwise(word))
         pair = max(counts, key=counts.get)
         merges.append(pair)
-        words = [_merge(word, pair, new_id) for word in words]
+        words = [merge_pair(word, pair, new_id) for word in words]
     return merges
-
-
-def _merge(word: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
-    merged, i = [], 0
-    while i < len(word):
-        if word[i] == pair[0] and i + 1 < len(word) and word[i + 1] == pair[1]:
-            merged.append(new_id)
-            i += 2
-        else:
-            merged.append(word[i])
-            i += 1
-    return merged

@@ -52,7 +52,7 @@ def merge_pair(ids: list[int], pair: tuple[int, int], new_id: int) -> list[int]:
     """`ids` with `new_id` wherever `pair` stood. Example: `merge_pair([5, 5, 5], (5, 5), 6)` is `[6, 5]`."""
     merged, i = [], 0
     while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair:
+        if ids[i] == pair[0] and i + 1 < len(ids) and ids[i + 1] == pair[1]:
             merged.append(new_id)
             i += 2
         else:
