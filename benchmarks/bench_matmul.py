@@ -27,11 +27,11 @@ SHAPES = [
     (512, 768, 3072),
 ]
 PRODUCTS = ("A·Bᵀ", "A·B", "Aᵀ·B")  # of a linear layer: y = x Wᵀ, dx = dy W, dW = dyᵀ x
-ROUNDS, CALLS = 6, 10
+ROUNDS, CALLS = 6, 40
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """About 1 minute."""
+    """About 1.5 minutes."""
     found, speeds = [], []
     peers = ["BLAS", *(["PyTorch"] if importlib.util.find_spec("torch") else [])]
     sides = [Side(__file__, name) for name in ("ours", *peers)]

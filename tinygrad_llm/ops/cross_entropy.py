@@ -55,43 +55,51 @@ def cross_entropy_ref(x, target, weight=None, ignore_index=-100, reduction="mean
 def cross_entropy_rows(losses, dx, x, target, weight, weight_sum, ignore_index, a, b, dloss):
     """Per row of x (N, V) its loss, and its gradient times dloss, unless dx is empty. a is 1 − ε, b is ε/V.
 
-    The loss is A·(s − x_y) + Σ_v B_v·(s − x_v), with A = a·w_y and B_v = b·w_v. So
-    dx = (A + Σ B)·softmax(x) − A·[v = y] − B, times dloss.
+    With an empty x the scores are in dx, and become their gradient.
     """
-    N, V = x.shape
-    zero = x.dtype.type(0.0)
-    for n in prange(N):
-        y = target[n]
-        losses[n] = zero
-        if y == ignore_index:
-            for v in range(V if dx.size else 0):
-                dx[n, v] = zero
+    for n in prange(losses.shape[0]):
+        if target[n] == ignore_index:
+            losses[n] = 0
+            for v in range(dx.shape[1] if dx.size else 0):
+                dx[n, v] = 0
         else:
-            m = largest_of(x[n])
-            total = zero
-            if dx.size:
-                for v in range(V):
-                    e = fast_exp(x[n, v] - m)
-                    dx[n, v] = e
-                    total += e
-                on_target = dloss * a * weight[y]
-                on_each = dloss * b
-                scale = (on_target + on_each * weight_sum) / total
-                for v in range(V):
-                    dx[n, v] = scale * dx[n, v] - on_each * weight[v]
-                dx[n, y] -= on_target
-            else:
-                for v in range(V):
-                    total += fast_exp(x[n, v] - m)
-            log_total = np.log(total)
-            # m − x is never negative: abs only keeps a compiler that may regroup sums from adding log_total to m
-            # first, which would cost the digits of a small loss of large logits.
-            losses[n] = a * weight[y] * (abs(m - x[n, y]) + log_total)
-            if b > 0:
-                spread = zero
-                for v in range(V):
-                    spread += weight[v] * abs(m - x[n, v])
-                losses[n] += b * (spread + weight_sum * log_total)
+            if x.size and dx.size:
+                for v in range(x.shape[1]):
+                    dx[n, v] = x[n, v]
+            row = dx[n] if dx.size else x[n]
+            losses[n] = cross_entropy_row(row, target[n], weight, weight_sum, a, b, dloss, dx.size > 0)
+
+
+@kernel
+def cross_entropy_row(row, y, weight, weight_sum, a, b, dloss, needs_dx):
+    """The loss of the scores x in `row` (V,), which become their gradient if that is needed.
+
+    The loss is A·(s − x_y) + Σ_v B_v·(s − x_v), with s = log Σ exp x, A = a·w_y and B_v = b·w_v. So
+    dx = (A + Σ B)·softmax(x) − A·[v = y] − B, times dloss. One array that is read and written is faster than two,
+    of which the compiler must ask whether they overlap.
+    """
+    m = largest_of(row)
+    # m − x is never negative: abs only keeps a compiler that may regroup sums from adding the logarithm to m first,
+    # which would cost the digits of a small loss of large logits.
+    target_distance, distances, total = abs(m - row[y]), row.dtype.type(0), row.dtype.type(0)
+    if b > 0:
+        for v in range(row.shape[0]):
+            distances += weight[v] * abs(m - row[v])
+    if needs_dx:
+        for v in range(row.shape[0]):
+            e = fast_exp(row[v] - m)
+            row[v] = e
+            total += e
+        on_target, on_each = dloss * a * weight[y], dloss * b
+        scale = (on_target + on_each * weight_sum) / total
+        for v in range(row.shape[0]):
+            row[v] = scale * row[v] - on_each * weight[v]
+        row[y] -= on_target
+    else:
+        for v in range(row.shape[0]):
+            total += fast_exp(row[v] - m)
+    log_total = np.log(total)
+    return a * weight[y] * (target_distance + log_total) + b * (distances + weight_sum * log_total)
 
 
 class CrossEntropy(Function):

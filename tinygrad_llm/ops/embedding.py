@@ -18,27 +18,31 @@ from ..autograd import Function, Tensor
 from ..kernel import kernel, prange
 from .common import require_tensor
 
-# Columns per block, which one thread works on. Its sums are in the order of the ids, whichever thread it is.
-BLOCK = 128
+BLOCK = 64  # columns that one thread works on: their sums are in the order of the ids, whichever thread it is
+PARTS = 16  # of the table, which threads fill with zeros
 
 
 def embedding_backward_ref(dweight: np.ndarray, dout: np.ndarray, ids: np.ndarray, padding_idx: int = -1) -> None:
-    """Add row n of dout (N, C) to row ids[n] of dweight (V, C), unless that is padding_idx."""
+    """Row v of dweight (V, C) is the sum of the rows n of dout (N, C) with ids[n] = v, unless that is padding_idx."""
     kept = ids != padding_idx
+    dweight[:] = 0
     np.add.at(dweight, ids[kept], dout[kept])
 
 
 @kernel(parallel=True)
 def embedding_backward(dweight, dout, ids, padding_idx):
-    """Threads share out the columns, not the ids: two ids may name one row, two columns are never one.
-
-    It only adds, to zeros that the allocator gives: most rows of a large table have no id, and are never touched.
-    """
-    N, C = dout.shape
+    """Threads share out the columns, not the ids: two ids may name one row, two columns are never one."""
+    C = dweight.shape[1]
+    flat = dweight.reshape(-1)
+    size = (flat.size + PARTS - 1) // PARTS
+    for p in prange(PARTS):
+        part = flat[p * size : (p + 1) * size]
+        for i in range(part.size):
+            part[i] = 0
     for block in prange((C + BLOCK - 1) // BLOCK):
         c0 = block * BLOCK
         c1 = min(C, c0 + BLOCK)
-        for n in range(N):
+        for n in range(ids.size):
             if ids[n] != padding_idx:
                 dw = dweight[ids[n], c0:c1]
                 d = dout[n, c0:c1]
@@ -59,9 +63,10 @@ class Embedding(Function):
 
 def sum_rows(shape: tuple[int, int], rows: np.ndarray, ids: np.ndarray, padding_idx: int = -1) -> np.ndarray:
     """A table (V, C) whose row v is the sum of the rows (N, C) with the id v."""
-    table = np.zeros(shape, rows.dtype)
-    if rows.size:
-        embedding_backward(table, np.ascontiguousarray(rows), ids.reshape(-1), padding_idx)
+    if not rows.size:
+        return np.zeros(shape, rows.dtype)
+    table = np.empty(shape, rows.dtype)
+    embedding_backward(table, np.ascontiguousarray(rows), ids.reshape(-1), padding_idx)
     return table
 
 

@@ -8,9 +8,9 @@ Lesson     13_gpt
 Source     chunked losses as in Hsu et al., "Liger Kernel" (2024)
 
 The logits are the largest array of a small model: (N, V) has 103 MB for N = 512 and GPT-2's vocabulary, and
-its gradient as much again. Here only `CHUNK_BYTES` of them exist at a time. Since the loss is the end of the graph, its
-gradient is known in the forward pass already, up to a factor: each chunk is turned into its share of dx and dW
-at once and then forgotten, so nothing has to be computed twice.
+its gradient as much again. Here only `CHUNK_BYTES` of them exist at a time, or `MIN_CHUNK_ROWS`. Since the loss is the
+end of the graph, its gradient is known in the forward pass already, up to a factor: each chunk of logits becomes its
+own gradient, that is turned into its share of dx and dW at once and then forgotten, so nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .cross_entropy import cross_entropy_ref, cross_entropy_rows
 from .matmul import multiply
 
 CHUNK_BYTES = 8 << 20
-MIN_CHUNK_ROWS = 128  # fewer rows would add to dW too often
+MIN_CHUNK_ROWS = 256  # with fewer, copying W for each product and adding to dW would cost more than multiplying
 
 
 def linear_cross_entropy_ref(x, weight, target, ignore_index=-100, reduction="mean", label_smoothing=0.0):
@@ -46,15 +46,17 @@ class LinearCrossEntropy(Function):
         options += (loss_slope(reduction, n_targets, x.dtype),)
         rows = min(N, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (V * x.itemsize)))
         logits = np.empty((rows, V), x.dtype)
-        dlogits = np.empty((rows if any(needs) else 0, V), x.dtype)
-        losses = np.empty(N, x.dtype)
+        losses, empty = np.empty(N, x.dtype), np.empty((0, 0), x.dtype)
         for i in range(0, N, max(rows, 1)):
             chunk, n = slice(i, i + rows), min(rows, N - i)
             multiply(x[chunk], weight.T, out=logits[:n])
-            cross_entropy_rows(losses[chunk], dlogits[:n], logits[:n], target[chunk], *options)
-            if dx is not None:
-                multiply(dlogits[:n], weight, out=dx[chunk])
-                multiply(dlogits[:n].T, x[chunk], out=dweight, accumulate=i > 0)
+            if dx is None:
+                cross_entropy_rows(losses[chunk], empty, logits[:n], target[chunk], *options)
+            else:
+                cross_entropy_rows(losses[chunk], logits[:n], empty, target[chunk], *options)
+                dlogits = logits[:n]
+                multiply(dlogits, weight, out=dx[chunk])
+                multiply(dlogits.T, x[chunk], out=dweight, accumulate=i > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = losses.sum() / x.dtype.type(n_targets)
         return loss, (dx, dweight)
