@@ -15,22 +15,21 @@ from .attention_tiles import (
     VECTOR,
     WIDTH,
     add_mask,
-    add_product,
     add_to_panels,
     drop_weights,
     fill,
     flat,
     hide_scores,
+    load_panels,
     load_queries,
-    load_rows,
     new_rows,
     round_up,
     row_at,
     row_products,
+    scale_rows,
     set_product,
     softmax_gradient,
     softmax_step,
-    store_column,
     store_panels,
 )
 
@@ -40,61 +39,51 @@ ALL = 1 << 30  # an edge that hides nothing
 
 
 @kernel
-def block_size(key, first, n_keys, causal):
-    """How many keys from `key` on make the next tile: all see the same queries, but for a triangle of VECTOR."""
-    if not causal:
-        return min(WIDTH, n_keys - key)
-    return min(min(WIDTH, first - key) if key < first else VECTOR, n_keys - key)
-
-
-@kernel
 def forward_head(out, lse, q, k, v, mask, strides, mask_strides, sizes, scale, causal, dropout, keep_scale, b, h, part):
     """Every n_parts-th query tile of one head."""
     _, H, G, T, S, n_parts = sizes
     out_strides, q_strides, k_strides, v_strides = strides[0], strides[1], strides[2], strides[3]
     zero, one, lowest = out.dtype.type(0), out.dtype.type(1), out.dtype.type(LOWEST)
     origin = np.int64(0)  # not a literal 0, for which Numba would compile each helper once more
-    W, D, Dv = origin + WIDTH, round_up(q.shape[1], 4), round_up(v.shape[1], 4)
-    all_keys = round_up(S + 3, 4)  # a tile may begin at any key, and is filled up to a multiple of 4
-    keys, values = new_rows(all_keys, D, out), new_rows(all_keys, Dv, out)
-    q_rows, q_columns = new_rows(round_up(D, WIDTH), W, out), flat(new_rows(D, W, out))
-    weights, out_columns, statistics = (
-        flat(new_rows(W, W, out)),
-        flat(new_rows(Dv, W, out)),
-        new_rows(origin + 3, W, out),
-    )
-    largest, total, shrink = statistics[0], statistics[1], statistics[2]
-    load_rows(keys, k, row_at(k_strides, b, h // G, origin), k_strides[2], S, origin, one)
-    load_rows(values, v, row_at(v_strides, b, h // G, origin), v_strides[2], S, origin, one)
+    W, everything, D, all_keys = origin + WIDTH, origin + ALL, round_up(q.shape[1], 4), round_up(S, 4)
+    n_panels, n_v_panels = round_up(D, WIDTH) // WIDTH, round_up(v.shape[1], WIDTH) // WIDTH
+    keys, values = new_rows(n_panels * all_keys, out), new_rows(n_v_panels * all_keys, out)
+    q_rows, q_columns = new_rows(n_panels * W, out), flat(new_rows(D, out))
+    tile, out_rows, statistics = new_rows(W, out), new_rows(n_v_panels * W, out), new_rows(origin + 3, out)
+    weights, largest, total, shrink = flat(tile), statistics[0], statistics[1], statistics[2]
+    load_panels(keys, k, row_at(k_strides, b, h // G, origin), k_strides[2], S, one)
+    load_panels(values, v, row_at(v_strides, b, h // G, origin), v_strides[2], S, one)
 
     for end in range(T - part * WIDTH, 0, -n_parts * WIDTH):
         first, last = max(0, end - WIDTH), end - 1
         n_queries, width = end - first, round_up(end - first, VECTOR)
-        load_queries(q_columns, q_rows, q, row_at(q_strides, b, h, last), -q_strides[2], n_queries, scale)
-        fill(out_columns, zero)
+        load_queries(q_columns, q_rows, q, row_at(q_strides, b, h, last), -q_strides[2], n_queries, scale, weights)
+        fill(flat(out_rows), zero)
         fill(largest, lowest)
         fill(total, zero)
 
         key, n_keys = origin, min(S, end) if causal else S
         while key < n_keys:
-            n = block_size(key, first, n_keys, causal)
+            n = min(W, n_keys - key)
             n_rows = round_up(n, 4)
-            columns, edge = min(width, round_up(end - key, VECTOR)) if causal else width, end - key if causal else ALL
-            set_product(weights, keys[key : key + n_rows, :D], q_columns, columns)
-            hide_scores(weights, n, n_rows, columns, edge)
+            edge = end - key if causal else everything
+            set_product(weights, keys, key, n_rows, q_columns, width, edge)
+            hide_scores(weights, n, n_rows, width, edge)
             if mask.size > 0:
                 mask_start = row_at(mask_strides, b, h, last) + key * mask_strides[3]
-                add_mask(weights, n, min(columns, n_queries), mask, mask_start, mask_strides)
-            softmax_step(weights, n_rows, columns, out_columns, largest, total, shrink)
+                add_mask(weights, n, n_queries, edge, mask, mask_start, mask_strides)
+            softmax_step(weights, n_rows, width, edge, largest, total, shrink)
+            scale_rows(out_rows, n_v_panels, shrink, n_queries)
             if dropout[0] > 0:
-                drop_weights(weights, n_rows, columns, key, (b * H + h) * T + last, dropout, keep_scale)
-            add_product(out_columns, values[key : key + n_rows, :Dv].T, weights, columns)
+                drop_weights(weights, n_rows, width, edge, key, (b * H + h) * T + last, dropout, keep_scale)
+            add_to_panels(out_rows, origin, tile[:n_rows, :width].T, values, key, v.shape[1], edge)
             key += n
 
         for j in range(n_queries):  # one that sees no key gets zeros, now and in backward
             lse[b * H + h, last - j] = largest[j] + np.log(total[j]) if total[j] != 0 else np.inf
-            out_row = out[row_at(out_strides, b, h, last - j)]
-            store_column(out_row, out_columns[j:], one / total[j] if total[j] != 0 else zero)
+            shrink[j] = one / total[j] if total[j] != 0 else zero
+        scale_rows(out_rows, n_v_panels, shrink, n_queries)
+        store_panels(out, row_at(out_strides, b, h, last), -out_strides[2], n_queries, out_rows, one)
 
 
 @kernel(parallel=True)
@@ -124,18 +113,21 @@ def backward_head(
     B, H, G, T, S, n_parts = sizes
     dq_strides, dk_strides, dv_strides, dout_strides = strides[0], strides[1], strides[2], strides[3]
     q_strides, k_strides, v_strides, out_strides = strides[4], strides[5], strides[6], strides[7]
-    origin, one = np.int64(0), out.dtype.type(1)  # origin: see forward_head
-    W, D, Dv, all_keys = origin + WIDTH, round_up(q.shape[1], 4), round_up(v.shape[1], 4), round_up(S + 3, 4)
+    origin, zero, one = np.int64(0), out.dtype.type(0), out.dtype.type(1)  # origin: see forward_head
+    W, everything, all_keys = origin + WIDTH, origin + ALL, round_up(S, 4)
+    D, Dv = round_up(q.shape[1], 4), round_up(v.shape[1], 4)
     n_panels, n_v_panels = round_up(D, WIDTH) // WIDTH, round_up(Dv, WIDTH) // WIDTH
-    keys, values = new_rows(all_keys, D, out), new_rows(all_keys, Dv, out)
-    dkeys, dvalues = new_rows(n_panels * all_keys, W, out), new_rows(n_v_panels * all_keys, W, out)
-    q_rows, dout_rows = new_rows(n_panels * W, W, out), new_rows(n_v_panels * W, W, out)
-    q_columns, dq_columns = flat(new_rows(D, W, out)), flat(new_rows(D, W, out))
-    dout_columns, tile, dtile = flat(new_rows(Dv, W, out)), new_rows(W, W, out), new_rows(W, W, out)
-    weights, dscores, statistics = flat(tile), flat(dtile), new_rows(origin + 2, W, out)
-    tile_lse, inner = statistics[0], statistics[1]
-    load_rows(keys, k, row_at(k_strides, b, key_head, origin), k_strides[2], S, origin, one)
-    load_rows(values, v, row_at(v_strides, b, key_head, origin), v_strides[2], S, origin, one)
+    keys, values = new_rows(n_panels * all_keys, out), new_rows(n_v_panels * all_keys, out)
+    dkeys, dvalues = new_rows(n_panels * all_keys, out), new_rows(n_v_panels * all_keys, out)
+    q_rows, dq_rows = new_rows(n_panels * W, out), new_rows(n_panels * W, out)
+    dout_rows, statistics = new_rows(n_v_panels * W, out), new_rows(origin + 2, out)
+    q_columns, dout_columns = flat(new_rows(D, out)), flat(new_rows(Dv, out))
+    tile, dtile, tile_lse, inner = new_rows(W, out), new_rows(W, out), statistics[0], statistics[1]
+    weights, dscores = flat(tile), flat(dtile)
+    for sums in (dkeys, dvalues, statistics):
+        fill(flat(sums), zero)
+    load_panels(keys, k, row_at(k_strides, b, key_head, origin), k_strides[2], S, one)
+    load_panels(values, v, row_at(v_strides, b, key_head, origin), v_strides[2], S, one)
 
     n_tiles = (T + WIDTH - 1) // WIDTH
     for item in range(part, G * n_tiles, n_parts):
@@ -143,41 +135,39 @@ def backward_head(
         first, last = max(0, end - WIDTH), end - 1
         n_queries, width = end - first, round_up(end - first, VECTOR)
         out_start, dout_start = row_at(out_strides, b, h, last), row_at(dout_strides, b, h, last)
-        load_queries(q_columns, q_rows, q, row_at(q_strides, b, h, last), -q_strides[2], n_queries, scale)
-        load_queries(dout_columns, dout_rows, dout, dout_start, -dout_strides[2], n_queries, one)
+        load_queries(q_columns, q_rows, q, row_at(q_strides, b, h, last), -q_strides[2], n_queries, scale, weights)
+        load_queries(dout_columns, dout_rows, dout, dout_start, -dout_strides[2], n_queries, one, weights)
         row_products(inner, out, out_start, -out_strides[2], dout, dout_start, -dout_strides[2], n_queries)
         for j in range(n_queries):
             tile_lse[j] = lse[b * H + h, last - j]
-        fill(dq_columns, out.dtype.type(0))
+        fill(flat(dq_rows), zero)
 
         key, n_keys = origin, min(S, end) if causal else S
         while key < n_keys:
-            n = block_size(key, first, n_keys, causal)
+            n = min(W, n_keys - key)
             n_rows = round_up(n, 4)
-            columns, edge = min(width, round_up(end - key, VECTOR)) if causal else width, end - key if causal else ALL
-            key_rows = keys[key : key + n_rows, :D]
-            set_product(weights, key_rows, q_columns, columns)
-            hide_scores(weights, n, n_rows, columns, edge)
+            edge = end - key if causal else everything
+            set_product(weights, keys, key, n_rows, q_columns, width, edge)
+            hide_scores(weights, n, n_rows, width, edge)
             if mask.size > 0:
                 mask_start = row_at(mask_strides, b, h, last) + key * mask_strides[3]
-                add_mask(weights, n, min(columns, n_queries), mask, mask_start, mask_strides)
-            set_product(dscores, values[key : key + n_rows, :Dv], dout_columns, columns)
+                add_mask(weights, n, n_queries, edge, mask, mask_start, mask_strides)
+            set_product(dscores, values, key, n_rows, dout_columns, width, edge)
             if dropout[0] > 0:
-                drop_weights(dscores, n_rows, columns, key, (b * H + h) * T + last, dropout, keep_scale)
-            softmax_gradient(weights, dscores, n_rows, columns, tile_lse, inner)
+                drop_weights(dscores, n_rows, width, edge, key, (b * H + h) * T + last, dropout, keep_scale)
+            softmax_gradient(weights, dscores, n_rows, width, edge, tile_lse, inner)
             if dropout[0] > 0:
-                drop_weights(weights, n_rows, columns, key, (b * H + h) * T + last, dropout, keep_scale)
-            add_product(dq_columns, key_rows.T, dscores, columns)
-            add_to_panels(dkeys, key, dtile[:n_rows, :columns], q_rows, D)
-            add_to_panels(dvalues, key, tile[:n_rows, :columns], dout_rows, Dv)
+                drop_weights(weights, n_rows, width, edge, key, (b * H + h) * T + last, dropout, keep_scale)
+            add_to_panels(dq_rows, origin, dtile[:n_rows, :width].T, keys, key, D, edge)
+            add_to_panels(dkeys, key, dtile[:n_rows, :width], q_rows, origin, D, edge)
+            add_to_panels(dvalues, key, tile[:n_rows, :width], dout_rows, origin, Dv, edge)
             if dmask.size > 0:
                 store_mask_gradient(dmask, dtile, (b * H + h) * T + last, key, n, n_queries, edge)
             key += n
 
-        for j in range(n_queries):
-            store_column(dq[row_at(dq_strides, part * B + b, h, last - j)], dq_columns[j:], scale)
-    store_panels(dk, row_at(dk_strides, part * B + b, key_head, origin), dk_strides[2], S, dkeys)
-    store_panels(dv, row_at(dv_strides, part * B + b, key_head, origin), dv_strides[2], S, dvalues)
+        store_panels(dq, row_at(dq_strides, part * B + b, h, last), -dq_strides[2], n_queries, dq_rows, scale)
+    store_panels(dk, row_at(dk_strides, part * B + b, key_head, origin), dk_strides[2], S, dkeys, one)
+    store_panels(dv, row_at(dv_strides, part * B + b, key_head, origin), dv_strides[2], S, dvalues, one)
 
 
 @kernel(parallel=True)

@@ -5,7 +5,7 @@ Backward   amax, and max over all: dx_i = dout [x_i = out] / (number of such i),
            max along one dim: dx_k = dout, the others 0
 Shapes     any; `dim` is one dim, several (amax, amin, all, any) or None for all
 Saved      the input and the output
-Lesson     02_tensor
+Lesson     09_bigram_language_model
 
 NaN counts as larger and as smaller than all numbers, so that it shows in the result.
 """

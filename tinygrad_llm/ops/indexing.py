@@ -4,7 +4,7 @@ Forward    out[j] = x[where(j)]
 Backward   dx[i] = Σ dout[j] over the j with where(j) = i: in a slice at most one, for an index perhaps many
 Shapes     by PyTorch's rules: first integers, slices, None and ... act, then index arrays and masks
 Saved      the key and x's shape; never x itself
-Lesson     02_tensor
+Lesson     09_bigram_language_model
 
 The two halves of a key are two ops. `Slice` gives a view, and its backward is one assignment. `Index` copies,
 and its backward adds up rows as that of an embedding does. NumPy treats an integer beside an array as an array

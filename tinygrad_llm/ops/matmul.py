@@ -25,7 +25,7 @@ from .matmul_kernels import BLOCK, ROWS, batched_matmul_kernel, matmul_kernel
 from .thin_matmul_kernels import thin_matmul_kernel, thin_matmul_transposed_kernel
 
 # With fewer rows than that, copying B into panels costs more than it saves.
-THIN = 16
+THIN = 8
 THIN_TRANSPOSED = 64  # for B as (N, K), whose copy would have to turn it
 _backend = "auto"
 

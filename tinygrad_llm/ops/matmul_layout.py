@@ -69,7 +69,7 @@ def copy_panels_transposed(panels, n_columns, b, j0, k0, start):
     whole = depth // CHUNK * CHUNK if j0 + start + SLICE <= b.shape[0] and k0 + depth <= b.shape[1] else 0
     for k in range(0, whole, CHUNK):
         for q in range(SLICE // 4):
-            interleave(quads[q], b, j0 + start + 4 * q, k0 + k)
+            interleave(quads[q], b, j0 + start + 4 * q, k0 + k, CHUNK)
         for i in range(CHUNK):
             to = panel[(k + i) * width + left : (k + i) * width + left + SLICE]
             for q in range(SLICE // 4):
@@ -83,11 +83,10 @@ def copy_panels_transposed(panels, n_columns, b, j0, k0, start):
 
 
 @kernel
-def interleave(quads, b, j, k):
-    """quads (4 · CHUNK,): one element of each of the rows j … j + 3, from column k on, in turn."""
-    row0, row1 = b[j, k : k + CHUNK], b[j + 1, k : k + CHUNK]
-    row2, row3 = b[j + 2, k : k + CHUNK], b[j + 3, k : k + CHUNK]
-    for i in range(CHUNK):
+def interleave(quads, x, j, k, n):
+    """quads (4 · n,): one element of each of the rows j … j + 3 of x, from column k on, in turn."""
+    row0, row1, row2, row3 = x[j, k : k + n], x[j + 1, k : k + n], x[j + 2, k : k + n], x[j + 3, k : k + n]
+    for i in range(n):
         quads[4 * i] = row0[i]
         quads[4 * i + 1] = row1[i]
         quads[4 * i + 2] = row2[i]
@@ -124,13 +123,7 @@ def copy_rows_transposed(block, a, i0, i1, k0, depth):
     for k in range(0, depth, 4):
         to = block[k * n_rows : (k + 4) * n_rows]
         if k0 + k + 4 <= a.shape[0]:
-            row0, row1 = a[k0 + k, i0:i1], a[k0 + k + 1, i0:i1]
-            row2, row3 = a[k0 + k + 2, i0:i1], a[k0 + k + 3, i0:i1]
-            for i in range(i1 - i0):
-                to[4 * i] = row0[i]
-                to[4 * i + 1] = row1[i]
-                to[4 * i + 2] = row2[i]
-                to[4 * i + 3] = row3[i]
+            interleave(to, a, k0 + k, i0, i1 - i0)
         else:
             for i in range(to.shape[0]):
                 to[i] = 0
