@@ -45,13 +45,14 @@ MAY_IMPORT = {
     "warm_up": ENGINE | {"functional", "optim"},
     "testing": {"autograd"},
     "plots": {"autograd"},
-    "cli": MODELS | {"text", "data", "generate", "evaluate", "train", "hub", "plots", "warm_up", ""},
+    "school": {"autograd", "testing", "plots"},
+    "cli": MODELS | {"text", "data", "generate", "evaluate", "train", "hub", "plots", "warm_up", "school", ""},
     "__main__": {"cli"},
 }
 
 # They take long to import, and a user of the engine alone may need none of them.
-IMPORTED_WHERE_USED = {"numba", "matplotlib", "rich", "hypothesis", "torch", "tensorboard", "mpi4py"}
-HEAVY_BUT_NEEDED = {"cli": {"rich"}, "plots": {"matplotlib"}}
+IMPORTED_WHERE_USED = {"numba", "matplotlib", "rich", "hypothesis", "jupytext", "torch", "tensorboard", "mpi4py"}
+HEAVY_BUT_NEEDED = {"cli": {"rich"}, "plots": {"matplotlib"}, "school": {"matplotlib"}}
 NEVER_IMPORTED = {"pickle", "marshal", "shelve", "dill", "urllib", "http", "socket", "requests", "torch", "tokenizers"}
 NEVER_CALLED = {"eval", "exec", "compile", "__import__", "vectorize", "guvectorize", "breakpoint"}
 

@@ -1,4 +1,4 @@
-"""The command `tinygrad-llm`: pretrain, generate, evaluate, tokenize, info. Try `tinygrad-llm --help`."""
+"""The command `tinygrad-llm`: train and use models, and go to school. Try `tinygrad-llm --help`."""
 
 from __future__ import annotations
 
@@ -52,4 +52,8 @@ def _run(arguments: argparse.Namespace) -> int:
             from .tokenize import tokenize as command
         case "info":
             from .info import info as command
+        case "lessons" | "lesson" | "check" | "debug" | "notebook":
+            from . import school
+
+            command = getattr(school, arguments.command)
     return command(arguments)

@@ -17,6 +17,11 @@ COMMANDS = {
     "evaluate": "measure a trained model: loss, perplexity, bits per byte",
     "tokenize": "train a tokenizer, or show the tokens of a text",
     "info": "what this installation, or a run, is made of",
+    "lessons": "list the lessons: what you have done, and what is next",
+    "lesson": "run a lesson, to read in the terminal",
+    "check": "grade your answers to a lesson's exercises",
+    "debug": "stop in a lesson with a debugger, and step into the library",
+    "notebook": "write a lesson as a Jupyter notebook, and open it",
 }
 EXAMPLES = {
     "pretrain": """\
@@ -38,8 +43,21 @@ EXAMPLES = {
     "info": """\
         tinygrad-llm info
         tinygrad-llm info runs/laptop-1""",
+    "lessons": "tinygrad-llm lessons",
+    "lesson": """\
+        tinygrad-llm lesson 01
+        tinygrad-llm lesson 05 --pause        wait for Enter after each piece of prose""",
+    "check": """\
+        tinygrad-llm check                    how far you are
+        tinygrad-llm check 05                 grade lessons/exercises/05_….py
+        tinygrad-llm check 05 --hint""",
+    "debug": "tinygrad-llm debug 04",
+    "notebook": """\
+        tinygrad-llm notebook 05
+        tinygrad-llm notebook 05 --no-open""",
 }
-OPERANDS = {"tokenize": " [text]", "info": " [FOLDER]"}
+OPERANDS = {"tokenize": " [text]", "info": " [FOLDER]", "check": " [LESSON]"}
+OPERANDS |= dict.fromkeys(("lesson", "debug", "notebook"), " LESSON")
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,6 +89,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _evaluate_options(parsers["evaluate"])
     _tokenize_options(parsers["tokenize"])
     parsers["info"].add_argument("run", nargs="?", metavar="FOLDER", help="a run's folder")
+    _school_options(parsers)
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         parser.error(f"there is no command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}")
     arguments, unknown = parser.parse_known_args(argv or ["--help"])
@@ -168,6 +187,19 @@ def _tokenize_options(parser: Parser) -> None:
     training.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
     training.add_argument("--tokenizer", default="bpe", metavar="NAME", help="bpe or char (default: bpe)")
     training.add_argument("--vocab-size", type=integer, default=2048, metavar="N", help="for bpe (default: 2048)")
+
+
+def _school_options(parsers: dict[str, Parser]) -> None:
+    for name in ("lesson", "check", "debug", "notebook"):
+        nargs = "?" if name == "check" else None
+        parsers[name].add_argument("lesson", nargs=nargs, metavar="LESSON", help="its number or name, such as 05")
+    parsers["lesson"].add_argument("--pause", action="store_true", help="wait for Enter after each piece of prose")
+    parsers["check"].add_argument("--hint", action="store_true", help="do not wait for the second failure with a hint")
+    parsers["check"].add_argument("--file", metavar="FILE", help="your answers (default: lessons/exercises/NN_name.py)")
+    parsers["notebook"].add_argument(
+        "--out", metavar="FILE", help="where to write it (default: notebooks/NN_name.ipynb)"
+    )
+    parsers["notebook"].add_argument("--no-open", action="store_true", help="write it only")
 
 
 def _run_option(parser: Parser) -> None:
