@@ -26,7 +26,6 @@ from .thin_matmul_kernels import thin_matmul_kernel, thin_matmul_transposed_kern
 
 # With fewer rows than that, copying B into panels costs more than it saves.
 THIN = 8
-THIN_TRANSPOSED = 64  # for B as (N, K), whose copy would have to turn it
 _backend = "auto"
 
 
@@ -86,7 +85,7 @@ def multiply(
         return out
     bias = np.empty(0, a.dtype) if bias is None else np.ascontiguousarray(bias)
     b, transpose_b = _stored(b)
-    if len(out) < (THIN_TRANSPOSED if transpose_b else THIN):
+    if len(out) < (_thin_transposed(b.size) if transpose_b else THIN):
         thin_kernel = thin_matmul_transposed_kernel if transpose_b else thin_matmul_kernel
         thin_kernel(out, np.ascontiguousarray(a), b, bias, accumulate)
     else:
@@ -102,6 +101,11 @@ def _stored(x: np.ndarray) -> tuple[np.ndarray, bool]:
     if x.T.flags.c_contiguous:
         return x.T, True
     return np.ascontiguousarray(x), False
+
+
+def _thin_transposed(size: int) -> int:
+    """The same limit for B as (N, K), whose copy has to turn it: the larger B is, the more rows that takes to repay."""
+    return min(max(size // 2048, 24), 128)
 
 
 def _block_rows(M: int) -> int:
