@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
-import pexpect
 import pytest
 from op_cases import cases_by_family, example_inputs, upstream_gradient
+from pdb_session import Debugger, line_of
 
 import tinygrad_llm
 from tinygrad_llm import kernel
@@ -40,41 +38,6 @@ with no_jit():
 """
 
 
-class Debugger:
-    """A pdb session on a script, as one has it in a terminal."""
-
-    def __init__(self, script: Path, **environment: str):
-        paths = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-        plain_terminal = {"TERM": "dumb", "NO_COLOR": "1", "PYTHON_COLORS": "0", "PYTHONPATH": paths}
-        self.terminal = pexpect.spawn(
-            sys.executable,
-            ["-m", "pdb", str(script)],
-            env=os.environ | plain_terminal | environment,
-            encoding="utf-8",
-            timeout=120,
-            echo=False,
-            dimensions=(60, 300),
-        )
-        self.terminal.expect_exact("(Pdb) ")
-
-    def __enter__(self) -> Debugger:
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.terminal.close(force=True)
-
-    def command(self, line: str) -> str:
-        self.terminal.sendline(line)
-        self.terminal.expect_exact("(Pdb) ")
-        return self.terminal.before.replace("\r\n", "\n").strip()
-
-
-def line_of(function, text: str) -> int:
-    """The number in its file of the first line of `function` that contains `text`."""
-    lines, first = inspect.getsourcelines(function)
-    return first + next(i for i, line in enumerate(lines) if text in line)
-
-
 @pytest.mark.parametrize(
     ("source", "disable_jit"),
     [(JIT_OFF_BY_ENVIRONMENT, "1"), (JIT_OFF_BY_CONTEXT, "0")],
@@ -85,7 +48,7 @@ def test_pdb_reaches_the_arithmetic_of_softmax_in_three_step_ins(tmp_path, sourc
     script.write_text(source, encoding="utf-8")
     stop = next(i for i, line in enumerate(source.splitlines(), 1) if "probabilities =" in line)
     softmax_forward = kernel.plain(softmax_module.softmax_forward)
-    with Debugger(script, NUMBA_DISABLE_JIT=disable_jit) as pdb:
+    with Debugger(["-m", "pdb", str(script)], NUMBA_DISABLE_JIT=disable_jit) as pdb:
         pdb.command(f"tbreak {script}:{stop}")
         assert "probabilities = F.softmax(x, dim=-1)" in pdb.command("continue")
 

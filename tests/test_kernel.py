@@ -111,8 +111,35 @@ def test_a_kernel_outside_the_package_works_and_keeps_its_name_and_docstring():
         np.testing.assert_array_equal(out, 2)
 
 
+KERNELS_OF_A_NOTEBOOK = """
+import numpy as np
+from tinygrad_llm.kernel import kernel, set_jit
+
+@kernel
+def double(x):
+    return x + x
+
+@kernel
+def quadruple(out, x):
+    for i in range(x.shape[0]):
+        out[i] = double(double(x[i]))
+
+out = np.empty(2)
+quadruple(out, np.ones(2))
+print(out, hasattr(quadruple, "py_func"), hasattr(double, "py_func"))
+set_jit(False)
+quadruple(out, out)
+print(out, type(quadruple).__name__, type(double).__name__)
+"""
+
+
+def test_kernels_outside_the_package_call_each_other_also_where_there_is_no_file_to_keep_their_code_for():
+    printed = run_python(KERNELS_OF_A_NOTEBOOK).splitlines()
+    assert printed == ["[4. 4.] True True", "[16. 16.] function function"]
+
+
 def test_the_first_call_from_many_threads_compiles_once():
-    fresh = kernel.Kernel(add_one.function, parallel=False)
+    fresh = kernel.Kernel(kernel.plain(add_one), parallel=False)
     n_threads = 8
     barrier = threading.Barrier(n_threads)
     dispatchers, outputs = [None] * n_threads, [np.zeros(5) for _ in range(n_threads)]
@@ -156,7 +183,10 @@ def test_compiled_code_is_kept_and_an_edit_recompiles(tmp_path):
 
     assert run_python(SOFTMAX_TO_STDOUT, tmp_path, **environment) == "True 1.0 False"
     first = compiled_files()
-    assert {name.split("-")[0] for name in os.listdir(cache)} >= {"softmax", "fast_math"}
+    assert {name.split("-")[0] for name in os.listdir(cache)} >= {
+        "tinygrad_llm.ops.softmax",
+        "tinygrad_llm.ops.fast_math",
+    }
     assert run_python(SOFTMAX_TO_STDOUT, tmp_path, **environment) == "False 1.0 False"
     assert compiled_files() == first
 
@@ -175,6 +205,31 @@ def test_compiled_code_is_kept_and_an_edit_recompiles(tmp_path):
         encoding="utf-8",
     )
     assert run_python(SOFTMAX_TO_STDOUT, tmp_path, **environment).split()[1] == "4.0"
+
+
+LOADED_UNDER_ANOTHER_NAME = """
+import importlib.util, sys
+import numpy as np
+spec = importlib.util.spec_from_file_location("NAME", "doubling.py")
+sys.modules["NAME"] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+x = np.ones(2)
+module.double(x)
+print(x.sum())
+"""
+
+
+def test_a_file_that_is_loaded_under_another_name_has_compiled_code_of_its_own(tmp_path):
+    """What Numba keeps refers to the module by name: a lesson is a script, a played lesson, and a notebook's source."""
+    source = (
+        "from tinygrad_llm.kernel import kernel\n@kernel\ndef double(x):\n    for i in range(2):\n        x[i] *= 2\n"
+    )
+    (tmp_path / "doubling.py").write_text(source, encoding="utf-8")
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
+    for name in ("lesson_doubling", "doubling"):
+        code = LOADED_UNDER_ANOTHER_NAME.replace("NAME", name)
+        assert run_python(code, tmp_path, **environment) == "4.0"
+        assert any((tmp_path / "cache").glob(f"{name}-*"))
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):

@@ -141,14 +141,17 @@ def is_kept(function: Callable) -> bool:
 
 
 def _rebind(replacements: dict[int, Callable]) -> None:
-    """Let a module-level name of the package that stands for a key (an object's id) stand for its value."""
+    """Let a module-level name that stands for a key (an object's id) stand for its value.
+
+    In every module of the package, and where a lesson or a notebook defines kernels of its own.
+    """
     package = __name__.partition(".")[0]
-    for module_name, module in list(sys.modules.items()):
-        if module_name.partition(".")[0] == package and module is not None:
-            names = vars(module)
-            for name, value in list(names.items()):
-                if id(value) in replacements:
-                    names[name] = replacements[id(value)]
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package and module]
+    places = [vars(module) for module in modules] + [each.function.__globals__ for each in _kernels]
+    for names in {id(names): names for names in places}.values():
+        for name, value in list(names.items()):
+            if id(value) in replacements:
+                names[name] = replacements[id(value)]
 
 
 def _bind_prange() -> None:
@@ -169,8 +172,15 @@ def cache_root() -> Path:
 
 
 def _cache_folder(function: Callable) -> Path | None:
-    """Where compiled code of this function's file is kept, or None where nothing can be written."""
-    folder = cache_root() / f"{Path(inspect.getfile(function)).stem}-{_source_hash(_source_files(function))}"
+    """Where compiled code of this function's file is kept, or None where nothing can be written.
+
+    A cell of a notebook is no file: its kernels are compiled in each session. Compiled code refers to its module by
+    name, which is another one when the same file is run as a script.
+    """
+    files = _source_files(function)
+    if not all(map(os.path.isfile, files)):
+        return None
+    folder = cache_root() / f"{function.__module__}-{_source_hash(files)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
