@@ -1,4 +1,4 @@
-"""Pictures: PNG files that show something, made without any display."""
+"""Pictures: files that show something, made without any display."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from tinygrad_llm.plots import attention_map, loss_curve, running_mean
+from tinygrad_llm.plots import attention_map, heat_map, loss_curve, running_mean
 
 TRAIN = [(step, 5 / (1 + step / 50)) for step in range(0, 300, 10)]
 VALIDATION = [(100, 2.0), (200, 1.5), (290, 1.2)]
@@ -51,6 +51,23 @@ def test_the_attention_map_shows_the_weights(tmp_path, n_heads):
 def test_attention_must_fit_the_tokens(tmp_path):
     with pytest.raises(ValueError, match=r"weights of shape \(3, 3\) do not fit 2 tokens"):
         attention_map(tmp_path / "a.png", np.ones((3, 3)), ["a", "b"])
+
+
+def test_the_heat_map_shows_the_values(tmp_path):
+    path = tmp_path / "heat.png"
+    heat_map(path, [[0.0, 1.0, np.nan]], ["a"], ["x", "y", "z"], "three values", numbers=".1f", unit="probability")
+    image = imread(path)
+    assert image.std() > 0.1
+    for lowest_and_highest in ("#00224E", "#FEE838"):  # of cividis
+        assert pixels_near(path, lowest_and_highest) > 500
+    heat_map(tmp_path / "heat.svg", np.eye(30), ["row"] * 30, ["column"] * 30, row_title="from", column_title="to")
+    assert (tmp_path / "heat.svg").read_text().startswith("<?xml")
+
+
+def test_a_heat_map_needs_a_label_per_row_and_column(tmp_path):
+    message = r"shape \(2, 3\) does not fit 2 row labels and 2 column labels"
+    with pytest.raises(ValueError, match=message):
+        heat_map(tmp_path / "h.png", np.ones((2, 3)), ["a", "b"], ["a", "b"])
 
 
 def test_running_mean():

@@ -137,12 +137,12 @@ def debug(arguments: argparse.Namespace) -> int:
 
 
 KEY = """
-  s        step into the call on this line      n        go to the next line
-  r        go on until this function returns    c        go on, to the next breakpoint or the end
-  l        show the lines around                w        show the calls that led here
-  p x      print x                              a        print this function's arguments
-  u, d     look at the caller, and back         q        leave
-  b tinygrad_llm/ops/softmax.py:43              stop whenever this line is reached
+  s        step into this line's call     n      go to the next line
+  r        go on to the function's end    c      go on to the next breakpoint
+  ll       show the whole function        w      show the calls that led here
+  p x      print x                        a      print the arguments
+  u, d     look at the caller, and back   q      leave
+  b tinygrad_llm/ops/softmax.py:43        stop whenever this line is reached
 Kernels are plain Python from here on: step into them like into anything else.
 """
 

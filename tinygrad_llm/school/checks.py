@@ -77,7 +77,9 @@ def for_all_gradients(answer: Callable[..., Tensor], *strategies, why: str = "",
         call = call_text(answer, inputs)
         try:
             gradcheck(answer, *inputs)
-        except (AssertionError, TypeError, ValueError) as error:
+        except NotImplementedError:
+            raise
+        except (AssertionError, TypeError, ValueError, RuntimeError) as error:
             raise WrongAnswer(why or str(error), call) from error
 
     search(check, *strategies, max_examples=max_examples)
