@@ -1,18 +1,25 @@
-"""Cleaning a corpus: one form for every text, and every text once.
+"""Cleaning a corpus: one form for every text, every text once, and only texts worth learning from.
 
 A model spends its capacity on whatever the corpus repeats, and a text that stands in both the training and
 the validation part makes the validation loss a lie. So duplicates go before the split: equal documents, long
 paragraphs that stood in an earlier document, and near-duplicates. The second is in the spirit of C4's rule of
 three sentences (C. Raffel and others, 2020, section 2.2): only so is a page found that quotes other pages.
+
+Lesson: 07_corpus.
 """
 
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from .documents import Document
+from .filters import Filters
+from .fingerprints import FingerprintSet, fingerprints_of
 from .near_duplicates import NearDuplicates
 
 # Unicode's class Cc but tab and newline; the byte order mark; and the halves of surrogate pairs, which JSON
@@ -20,9 +27,8 @@ from .near_duplicates import NearDuplicates
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LINE_ENDS = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
-_TRAILING_BLANKS = re.compile(r"[^\S\n]+$", re.MULTILINE)
+_ANY_OF_THESE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ud800-\udfff\u2028\u2029]")
 _BLANK_LINES = re.compile("\n{4,}")
-_BETWEEN_PARAGRAPHS = re.compile("(\n{2,})")
 
 
 def normalize(text: str) -> str:
@@ -32,11 +38,14 @@ def normalize(text: str) -> str:
     U+FFFD; characters are composed (Unicode NFC: "e" + accent is one "é"); blanks at line ends go; at most
     two blank lines stay in a row, the distance Python code keeps; blank lines around the text go.
     """
-    text = _LINE_ENDS.sub("\n", text)
-    text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+    if _ANY_OF_THESE.search(text):  # one look at each character: most texts have none of them
+        text = _LINE_ENDS.sub("\n", text)
+        text = _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
     text = unicodedata.normalize("NFC", text)  # after the removals: they bring new neighbours together
-    text = _TRAILING_BLANKS.sub("", text)
-    return _BLANK_LINES.sub("\n\n\n", text).strip("\n")
+    text = "\n".join([line.rstrip() for line in text.split("\n")])
+    if "\n\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n\n", text)
+    return text.strip("\n")
 
 
 def text_digest(text: str, seed: int = 0) -> bytes:
@@ -60,15 +69,17 @@ class CleanReport:
     repeated_paragraph_characters: int = 0
     near_duplicate_documents: int = 0
     near_duplicate_characters: int = 0
+    filtered_documents: Counter[str] = field(default_factory=Counter)  # by the rule that they break
+    filtered_characters: Counter[str] = field(default_factory=Counter)
 
     @property
     def normalized_characters(self) -> int:
         """How many characters went for no other reason than normalization."""
-        repeated = self.duplicate_characters + self.near_duplicate_characters
-        return self.characters_in - self.characters_out - repeated - self.repeated_paragraph_characters
+        removed = self.duplicate_characters + self.near_duplicate_characters + self.filtered_characters.total()
+        return self.characters_in - self.characters_out - removed - self.repeated_paragraph_characters
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"kept {self.documents_out:,} of {self.documents_in:,} documents, "
             f"{self.characters_out:,} of {self.characters_in:,} characters\n"
             f"removed {self.duplicate_documents:,} duplicates ({self.duplicate_characters:,} characters), "
@@ -76,12 +87,18 @@ class CleanReport:
             f"{self.near_duplicate_documents:,} near-duplicates ({self.near_duplicate_characters:,}), "
             f"{self.empty_documents:,} empty documents, {self.normalized_characters:,} stray characters"
         )
+        rules = [
+            f"{reason} {n:,} ({self.filtered_characters[reason]:,})"
+            for reason, n in sorted(self.filtered_documents.items(), key=lambda item: (-item[1], item[0]))
+        ]
+        return f"{text}\nfiltered out, by rule: {', '.join(rules)}" if rules else text
 
 
 def clean(
     documents: Iterable[Document],
     near_duplicate_threshold: float | None = 0.8,
     paragraph_characters: int | None = 100,
+    filters: Filters | None = None,
 ) -> tuple[list[Document], CleanReport]:
     """The normalized documents, each text once and in the given order, and the report of what went.
 
@@ -89,11 +106,12 @@ def clean(
     - A paragraph of at least `paragraph_characters` characters that stood in an earlier document goes, and
       where that is more than half of a document, the document; what it repeats inside itself stays. None
       keeps all.
+    - What is left of a document goes where it breaks a rule of `filters`. None keeps all.
     - A near-duplicate of an earlier text, one whose estimated Jaccard similarity is at least
       `near_duplicate_threshold` (see `NearDuplicates`), goes. None keeps all.
     """
     report = CleanReport()
-    return list(clean_stream(documents, report, near_duplicate_threshold, paragraph_characters)), report
+    return list(clean_stream(documents, report, near_duplicate_threshold, paragraph_characters, filters)), report
 
 
 def clean_stream(
@@ -101,14 +119,14 @@ def clean_stream(
     report: CleanReport,
     near_duplicate_threshold: float | None = 0.8,
     paragraph_characters: int | None = 100,
+    filters: Filters | None = None,
 ) -> Iterator[Document]:
     """`clean` one document at a time, for a corpus larger than memory.
 
-    What stays in memory is a hash per document and long paragraph, and for near-duplicates half a kilobyte
-    per document. The caller's report fills as the documents pass.
+    What stays in memory is at most 64 bytes per document, 32 per long paragraph, and for near-duplicates 0.8 to 0.9
+    kilobytes per document. The caller's report fills as the documents pass.
     """
-    came: set[bytes] = set()  # digests of the normalized documents
-    kept: set[bytes] = set()  # and of what was left of them
+    came, kept = FingerprintSet(), FingerprintSet()  # of the normalized documents, and of what was left of them
     paragraphs = None if paragraph_characters is None else _Paragraphs(paragraph_characters)
     near = None if near_duplicate_threshold is None else NearDuplicates(near_duplicate_threshold)
     for document in documents:
@@ -118,18 +136,23 @@ def clean_stream(
         if not whole:
             report.empty_documents += 1
             continue
-        digest = text_digest(whole)
         text, n_repeats = (whole, 0) if paragraphs is None else paragraphs.without_repeats(whole)
-        if digest in came or text_digest(text) in kept or 2 * len(text) < len(whole):
+        before, after = fingerprints_of([whole]), fingerprints_of([text])
+        if came.contains(before)[0] or kept.contains(after)[0] or 2 * len(text) < len(whole):
             report.duplicate_documents += 1
             report.duplicate_characters += len(whole)
             continue
-        came.add(digest)
+        reason = None if filters is None else filters.reason(text)
+        if reason is not None:
+            report.filtered_documents[reason] += 1
+            report.filtered_characters[reason] += len(whole)
+            continue
+        came.add(before)
         if near is not None and near.seen_before(text):
             report.near_duplicate_documents += 1
             report.near_duplicate_characters += len(whole)
             continue
-        kept.add(text_digest(text))
+        kept.add(after)
         if paragraphs is not None:
             paragraphs.remember(text)
         report.repeated_paragraphs += n_repeats
@@ -144,19 +167,24 @@ class _Paragraphs:
 
     def __init__(self, min_characters: int) -> None:
         self.min_characters = min_characters
-        self._seen: set[bytes] = set()
-
-    def _digest(self, paragraph: str) -> bytes | None:
-        words = " ".join(paragraph.split())
-        return text_digest(words) if len(words) >= self.min_characters else None
+        self._seen = FingerprintSet()
 
     def remember(self, text: str) -> None:
-        digests = map(self._digest, _BETWEEN_PARAGRAPHS.split(text)[::2])
-        self._seen.update(digest for digest in digests if digest is not None)
+        self._seen.add(fingerprints_of(filter(self._is_long, map(_in_one_line, text.split("\n\n")))))
 
     def without_repeats(self, text: str) -> tuple[str, int]:
         """The normalized text without the paragraphs seen before, and their number."""
-        pieces = [*_BETWEEN_PARAGRAPHS.split(text), ""]  # paragraph, blank lines, paragraph, blank lines, ...
-        pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
-        new = [paragraph + gap for paragraph, gap in pairs if self._digest(paragraph) not in self._seen]
-        return (text, 0) if len(new) == len(pairs) else (normalize("".join(new)), len(pairs) - len(new))
+        paragraphs = text.split("\n\n")
+        lines = list(map(_in_one_line, paragraphs))
+        repeated = self._seen.contains(fingerprints_of(lines)) & np.array(list(map(self._is_long, lines)))
+        if not repeated.any():
+            return text, 0
+        new = [paragraph for paragraph, old in zip(paragraphs, repeated, strict=True) if not old]
+        return normalize("\n\n".join(new)), int(repeated.sum())
+
+    def _is_long(self, line: str) -> bool:
+        return len(line) >= self.min_characters
+
+
+def _in_one_line(paragraph: str) -> str:
+    return " ".join(paragraph.split())

@@ -13,35 +13,44 @@ To compare each text with few others, the 128 minima are cut into 32 bands of 4.
 band are candidates: a pair with J = 0.8 is missed with probability (1 - 0.8⁴)³² = 5e-8, a pair with J = 0.2
 met with 5 %.
 
-Sources: A. Broder, "On the resemblance and containment of documents" (1997); K. Lee and others,
-"Deduplicating Training Data Makes Language Models Better" (2022), section 4.2.
+Lesson: 07_corpus. Sources: A. Broder, "On the resemblance and containment of documents" (1997); K. Lee and
+others, "Deduplicating Training Data Makes Language Models Better" (2022), section 4.2.
 """
 
-import re
-import zlib
-
 import numpy as np
+
+from ..kernel import kernel
+from .words import PRIME, WORD_BASE, modulo_prime, ngram_hashes, word_hashes
 
 SHINGLE_WORDS = 5
 N_HASHES = 128
 ROWS_PER_BAND = 4
-
-# Words, runs of punctuation, and single characters of the scripts that are written without spaces.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]+")
-_CHUNK = 1 << 14  # shingles hashed at a time: 128 x 16,384 x 8 bytes stay near the processor
+N_BANDS = N_HASHES // ROWS_PER_BAND
 
 
 def shingle_hashes(text: str) -> np.ndarray:
-    """One uint64 (S,) per run of five words; a shorter text is one shingle. Case and spacing do not count."""
-    words = _WORD.findall(text.lower())
-    hashes = np.array([zlib.crc32(word.encode("utf-8", "replace")) for word in words], dtype=np.uint64)
-    if len(hashes) < SHINGLE_WORDS:
-        hashes = np.pad(hashes, (0, SHINGLE_WORDS - len(hashes)))
-    out = np.zeros(len(hashes) - SHINGLE_WORDS + 1, dtype=np.uint64)
-    for k in range(SHINGLE_WORDS):  # a polynomial hash: the order of the words counts; uint64 wraps around
-        out = (out ^ hashes[k : k + len(out)]) * np.uint64(0x9E3779B97F4A7C15)
-        out ^= out >> np.uint64(32)
-    return out
+    """One number below 2³¹ - 1 per run of five words, int64 (S,); a shorter text is one shingle. Case and spacing do
+    not count."""
+    words, _ = word_hashes(text)
+    if len(words) < SHINGLE_WORDS:
+        words = np.pad(words, (0, SHINGLE_WORDS - len(words)))
+    return ngram_hashes(words, SHINGLE_WORDS)
+
+
+def minima_ref(shingles: np.ndarray, factors: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The smallest (factor · shingle + offset) mod p of each of the K hash functions: (S,), (K,), (K,) -> (K,)."""
+    return ((factors[:, None] * shingles + offsets[:, None]) % PRIME).min(axis=1)
+
+
+@kernel
+def minima_kernel(minima, shingles, factors, offsets):
+    """Shingle by shingle, so that all there is to read and write is K numbers, many at a time."""
+    minima[:] = PRIME
+    for s in range(len(shingles)):
+        shingle = shingles[s]
+        for k in range(len(minima)):
+            h = modulo_prime(factors[k] * shingle + offsets[k])
+            minima[k] = min(minima[k], h)
 
 
 class NearDuplicates:
@@ -49,6 +58,9 @@ class NearDuplicates:
 
     `threshold` in (0, 1] is the estimated Jaccard similarity from which on a text counts as seen before.
     The hash functions come from `seed`, so the same texts in the same order give the same answers.
+
+    A text takes 512 bytes for its minima and 256 to 384 for the bands: in each band, texts whose minima fall into the
+    same bucket stand in a chain, from the latest (`_heads`) to the one before it (`_before`).
     """
 
     def __init__(self, threshold: float = 0.8, seed: int = 0) -> None:
@@ -56,33 +68,76 @@ class NearDuplicates:
             raise ValueError(f"the near-duplicate threshold must lie in (0, 1], got {threshold}")
         self.threshold = threshold
         rng = np.random.default_rng(seed)
-        self._factors = rng.integers(0, 2**64, size=(N_HASHES, 1), dtype=np.uint64) | np.uint64(1)
-        self._offsets = rng.integers(0, 2**64, size=(N_HASHES, 1), dtype=np.uint64)
-        self._signatures: list[np.ndarray] = []
-        self._bands: dict[bytes, list[int]] = {}  # a band's number and minima -> the texts that have them
+        self.factors = rng.integers(1, PRIME, size=N_HASHES)
+        self.offsets = rng.integers(0, PRIME, size=N_HASHES)
+        self._n_texts = 0
+        self._make_room(1 << 8)
 
     def signature(self, text: str) -> np.ndarray:
-        """The 128 minima, uint32 (128,): the top halves of `factor · shingle + offset` modulo 2⁶⁴."""
+        """The 128 minima, int32 (128,)."""
         shingles = shingle_hashes(text)
-        minima = np.full(N_HASHES, 2**64 - 1, dtype=np.uint64)
-        for start in range(0, len(shingles), _CHUNK):
-            hashed = self._factors * shingles[start : start + _CHUNK] + self._offsets  # (128, S)
-            np.minimum(minima, hashed.min(axis=1), out=minima)
-        return (minima >> np.uint64(32)).astype(np.uint32)
+        minima = np.empty(N_HASHES, dtype=np.int64)
+        minima_kernel(minima, shingles, self.factors, self.offsets)
+        return minima.astype(np.int32)
 
     def seen_before(self, text: str) -> bool:
         """True where an earlier text is at least `threshold` similar; otherwise the text is remembered."""
         signature = self.signature(text)
-        bands = [
-            start.to_bytes(1, "little") + signature[start : start + ROWS_PER_BAND].tobytes()
-            for start in range(0, N_HASHES, ROWS_PER_BAND)
-        ]
-        candidates = sorted({index for band in bands for index in self._bands.get(band, ())})
-        if candidates:
-            earlier = np.stack([self._signatures[index] for index in candidates])  # (candidates, 128)
-            if (earlier == signature).mean(axis=1).max() >= self.threshold:
-                return True
-        for band in bands:
-            self._bands.setdefault(band, []).append(len(self._signatures))
-        self._signatures.append(signature)
+        if best_match_kernel(signature, self._signatures, self._heads, self._before) >= self.threshold * N_HASHES:
+            return True
+        if self._n_texts == len(self._signatures):
+            self._make_room(2 * self._n_texts)
+        self._signatures[self._n_texts] = signature
+        remember_kernel(self._heads, self._before, self._signatures, self._n_texts, self._n_texts + 1)
+        self._n_texts += 1
         return False
+
+    def _make_room(self, capacity: int) -> None:
+        """For so many texts, and as many buckets; the texts known so far are entered again."""
+        earlier = self._signatures if self._n_texts else np.empty((0, N_HASHES), dtype=np.int32)
+        self._signatures = np.empty((capacity, N_HASHES), dtype=np.int32)
+        self._signatures[: len(earlier)] = earlier
+        self._heads = np.full((N_BANDS, capacity), -1, dtype=np.int32)
+        self._before = np.empty((capacity, N_BANDS), dtype=np.int32)
+        remember_kernel(self._heads, self._before, self._signatures, 0, len(earlier))
+
+
+@kernel
+def best_match_kernel(signature, signatures, heads, before):
+    """How many minima agree with those of the most similar text among all that agree in a whole band."""
+    best = 0
+    for band in range(len(heads)):
+        first = band * ROWS_PER_BAND
+        text = heads[band, bucket_of(signature, first, heads.shape[1])]
+        while text >= 0:
+            if agreements(signature, signatures[text], first, first + ROWS_PER_BAND) == ROWS_PER_BAND:
+                best = max(best, agreements(signature, signatures[text], 0, len(signature)))
+            text = before[text, band]
+    return best
+
+
+@kernel
+def remember_kernel(heads, before, signatures, start, stop):
+    """Enter the texts `start` to `stop` into the chains of their buckets."""
+    for text in range(start, stop):
+        for band in range(len(heads)):
+            bucket = bucket_of(signatures[text], band * ROWS_PER_BAND, heads.shape[1])
+            before[text, band] = heads[band, bucket]
+            heads[band, bucket] = text
+
+
+@kernel
+def agreements(one, other, start, stop):
+    n = 0
+    for k in range(start, stop):
+        n += one[k] == other[k]
+    return n
+
+
+@kernel
+def bucket_of(signature, first, n_buckets):
+    """The bucket of the band that starts at `first`; `n_buckets` is a power of two."""
+    h = 0
+    for k in range(ROWS_PER_BAND):
+        h = modulo_prime(h * WORD_BASE + int(signature[first + k]))
+    return h & (n_buckets - 1)
