@@ -183,7 +183,7 @@ def float_arrays(shape, low: float = -3.0, high: float = 3.0):
     """Strategy: float64 arrays of `shape` (an int, a tuple or a strategy of tuples) from `low` to `high`.
 
     Values are multiples of a power of ten, at least a hundred of them: of 0.01 from -3 to 3. So no value lies
-    very near to another, or to a kink at 0, without being equal to it.
+    very near to another, or to a kink at 0, without being equal to it. Arrays of up to six elements shrink best.
     """
     st = _strategies()
     values = _simple_values(float(low), float(high))

@@ -37,5 +37,9 @@ def picture_format(path: str | os.PathLike) -> str:
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:
-    """Write the figure to `path`, as PNG or SVG by its ending."""
-    figure.savefig(path, format=picture_format(path))
+    """Write the figure to `path`, as PNG or SVG by its ending. The same figure gives the same file."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "tinygrad_llm"}):
+        kind = picture_format(path)
+        figure.savefig(path, format=kind, metadata={"Date": None} if kind == "svg" else None)

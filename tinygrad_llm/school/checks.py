@@ -220,6 +220,11 @@ def show(value: Any) -> str:
         return f"tensor({show(value.data)})"
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.8g}"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if type(value) in (tuple, list) and len(value) <= _short.maxlist:
+        inside = ", ".join(map(show, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
     return _short.repr(value)
 
 
