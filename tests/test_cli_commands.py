@@ -128,6 +128,17 @@ def test_a_tokenizer_can_be_trained_and_used(text, tmp_path, options):
     assert (code, "exists" in err) == (2, True)
 
 
+def test_a_wordpiece_tokenizer_can_be_trained_and_used(text, tmp_path):
+    path, options = tmp_path / "tokenizer.json", ["--tokenizer", "wordpiece", "--vocab-size", "100"]
+    code, out, err = call("tokenize", "--train", "--corpus", text, "--out", path, *options)
+    assert (code, err) == (0, "")
+    code, out, err = call("tokenize", "Line 7", "--from", path)
+    assert (code, err) == (0, "")
+    shown = [line.split()[1] for line in out.splitlines()[:-1]]
+    assert (shown[0], shown[-1]) == ("'[CLS]'", "'[SEP]'")
+    assert "".join(piece.strip("'").removeprefix("##") for piece in shown[1:-1]) == "line7"
+
+
 def test_tokenize_asks_for_what_is_missing(tmp_path):
     assert "Give --from" in call("tokenize", "text")[2]
     assert "--train needs --out" in call("tokenize", "--train")[2]

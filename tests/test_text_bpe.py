@@ -84,7 +84,7 @@ def test_a_full_table_of_pairs_is_replaced_without_a_trace(monkeypatch):
         keys, pairs = np.full(sizes[-1], EMPTY, dtype=np.int64), np.full((sizes[-1], 3), NONE, dtype=np.int64)
         return keys, pairs, np.empty((sizes[-1], 2), dtype=np.int64)
 
-    monkeypatch.setattr(bpe_train, "_tables", tight_tables)
+    monkeypatch.setattr(bpe_train, "empty_tables", tight_tables)
     rng = random.Random(0)
     letters = [chr(code) for code in range(48, 88)]
     word_counts = {"".join(rng.choices(letters, k=8)): rng.randrange(1, 9) for _ in range(600)}

@@ -143,7 +143,7 @@ def set_at(*keys_and_value):
 
 BROKEN = {
     "no model": (set_at("model", None), "model must be a dict"),
-    "other model": (set_at("model", "type", "WordPiece"), "'WordPiece'"),
+    "other model": (set_at("model", "type", "Unigram"), "'Unigram'"),
     "vocab no dict": (set_at("model", "vocab", ["a"]), "model.vocab must be a dict"),
     "no vocab": (set_at("model", "vocab", {}), "0 is missing"),
     "merges no list": (set_at("model", "merges", {"a": 1}), "model.merges must be a list"),

@@ -39,7 +39,9 @@ EXAMPLES = {
         tinygrad-llm evaluate --run runs/laptop-1 --corpus other.txt""",
     "tokenize": """\
         tinygrad-llm tokenize "Hello, world" --from runs/laptop-1
-        tinygrad-llm tokenize --train --corpus my_book.txt --vocab-size 1000 --out tokenizer.json""",
+        tinygrad-llm tokenize --train --corpus my_book.txt --vocab-size 1000 --out tokenizer.json
+        tinygrad-llm tokenize --train --tokenizer wordpiece --out wordpiece.json
+        tinygrad-llm tokenize "Unaffable!" --from bert-base-uncased/vocab.txt""",
     "info": """\
         tinygrad-llm info
         tinygrad-llm info runs/laptop-1""",
@@ -177,7 +179,9 @@ def _evaluate_options(parser: Parser) -> None:
 
 def _tokenize_options(parser: Parser) -> None:
     parser.add_argument("text", nargs="?", help="the text to show as tokens (default: standard input)")
-    parser.add_argument("--from", dest="source", metavar="PATH", help="a tokenizer.json, or the folder of a run")
+    parser.add_argument(
+        "--from", dest="source", metavar="PATH", help="a tokenizer.json or vocab.txt, or the folder of a run or model"
+    )
     training = parser.add_argument_group("train a new one")
     training.add_argument("--train", action="store_true", help="train a tokenizer instead of using one")
     training.add_argument("--out", metavar="FILE", help="where to save it")
@@ -185,8 +189,8 @@ def _tokenize_options(parser: Parser) -> None:
         "--corpus", nargs="+", default=[], metavar="FILE", help="text (default: Python's own documentation)"
     )
     training.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
-    training.add_argument("--tokenizer", default="bpe", metavar="NAME", help="bpe or char (default: bpe)")
-    training.add_argument("--vocab-size", type=integer, default=2048, metavar="N", help="for bpe (default: 2048)")
+    training.add_argument("--tokenizer", default="bpe", metavar="NAME", help="bpe, char or wordpiece (default: bpe)")
+    training.add_argument("--vocab-size", type=integer, default=2048, metavar="N", help="not for char (default: 2048)")
 
 
 def _school_options(parsers: dict[str, Parser]) -> None:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from ..data import clean, embedded_corpus, read_files
-from ..text import END_OF_TEXT, BPETokenizer, CharTokenizer, load_tokenizer
-from ..train.recipes import CHOICES, did_you_mean
+from ..text import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, WordPieceTokenizer, load_tokenizer
+from ..train.recipes import did_you_mean
+
+KINDS = ("bpe", "char", "wordpiece")
 
 
 def tokenize(arguments: argparse.Namespace) -> int:
@@ -17,8 +19,8 @@ def tokenize(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     kind = arguments.tokenizer
-    if kind not in CHOICES["tokenizer"]:
-        raise ValueError(f"--tokenizer must be bpe or char, not {kind!r}{did_you_mean(kind, CHOICES['tokenizer'])}")
+    if kind not in KINDS:
+        raise ValueError(f"--tokenizer must be bpe, char or wordpiece, not {kind!r}{did_you_mean(kind, KINDS)}")
     if not arguments.out:
         raise ValueError("--train needs --out FILE, the place to save the tokenizer")
     if Path(arguments.out).exists():
@@ -26,10 +28,7 @@ def _train(arguments: argparse.Namespace) -> int:
     corpus = arguments.corpus
     documents, _ = clean(read_files(corpus, arguments.encoding) if corpus else embedded_corpus("prose"))
     texts = [document.text for document in documents]
-    if kind == "char":
-        tokenizer = CharTokenizer.train(texts)
-    else:
-        tokenizer = BPETokenizer.train(texts, arguments.vocab_size, special_tokens=[END_OF_TEXT])
+    tokenizer = _trained(kind, texts, arguments.vocab_size)
     n_characters = sum(map(len, texts))
     n_tokens = sum(len(tokenizer.encode_to_numpy(text)) for text in texts)
     tokenizer.save(arguments.out)
@@ -38,6 +37,14 @@ def _train(arguments: argparse.Namespace) -> int:
         f"{n_tokens:,} tokens, {n_characters / n_tokens:.2f} characters each"
     )
     return 0
+
+
+def _trained(kind: str, texts: list[str], vocab_size: int) -> Tokenizer:
+    if kind == "char":
+        return CharTokenizer.train(texts)
+    if kind == "wordpiece":
+        return WordPieceTokenizer.train(texts, vocab_size)
+    return BPETokenizer.train(texts, vocab_size, special_tokens=[END_OF_TEXT])
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -61,8 +68,10 @@ def _standard_input() -> str:
         raise ValueError(f"standard input is not {error.encoding} text: convert it first") from None
 
 
-def _piece(tokenizer: BPETokenizer | CharTokenizer, token: int) -> str:
+def _piece(tokenizer: Tokenizer, token: int) -> str:
     """The token's text in quotes, or its bytes where they are no whole characters."""
+    if isinstance(tokenizer, WordPieceTokenizer):
+        return repr(tokenizer.tokens[token])
     if isinstance(tokenizer, CharTokenizer):
         return repr(tokenizer.decode([token]))
     raw = tokenizer.decode_bytes([token])

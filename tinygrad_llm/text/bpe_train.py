@@ -71,7 +71,7 @@ def learn_merges(word_counts: Mapping[str, int], n_merges: int, min_frequency: i
     """
     row, weights = _row_of_words(word_counts)
     places = np.full((len(row), 3), NONE, dtype=np.int32)
-    keys, pairs, heap = _tables(n_pairs=min(len(row), 256 * 256), n_tokens=256)
+    keys, pairs, heap = empty_tables(n_pairs=min(len(row), 256 * 256), n_tokens=256)
     state = np.zeros(4, dtype=np.int64)
     merges = np.empty((min(n_merges, len(row)), 2), dtype=np.int64)  # each makes the row shorter
     min_frequency = max(1, min_frequency)
@@ -85,7 +85,7 @@ def learn_merges(word_counts: Mapping[str, int], n_merges: int, min_frequency: i
             if not state[IS_FULL]:
                 break
             old_keys, old_pairs = keys, pairs
-            keys, pairs, heap = _tables(int(np.count_nonzero(old_pairs[:, FIRST] != NONE)), 256 + stop)
+            keys, pairs, heap = empty_tables(int(np.count_nonzero(old_pairs[:, FIRST] != NONE)), 256 + stop)
             move_kernel(places, keys, pairs, heap, state, old_keys, old_pairs, min_frequency)
         yield from map(tuple, merges[start : state[N_MERGES]].tolist())
         if state[N_MERGES] < stop:
@@ -103,7 +103,7 @@ def _row_of_words(word_counts: Mapping[str, int]) -> tuple[np.ndarray, np.ndarra
     return row_ids[text], np.concatenate([np.zeros(1, np.int64), np.repeat(counts, lengths + 1)])
 
 
-def _tables(n_pairs: int, n_tokens: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def empty_tables(n_pairs: int, n_tokens: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An empty table of pairs and a heap, large enough for twice as many pairs and new ones of the next merges."""
     n_slots = 1 << (4 * (n_pairs + 2 * n_tokens + 1)).bit_length()
     keys, pairs = np.full(n_slots, EMPTY, dtype=np.int64), np.full((n_slots, 3), NONE, dtype=np.int64)

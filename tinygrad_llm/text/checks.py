@@ -48,11 +48,16 @@ def read_json(path: str | os.PathLike) -> dict:
 
 def write_json(path: str | os.PathLike, data: dict) -> None:
     """Write a JSON file that appears under its name complete or not at all."""
+    write_text(path, json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a file in UTF-8 that appears under its name complete or not at all."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(json.dumps(data, ensure_ascii=False, indent=2).encode("utf-8"))
+            file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -29,7 +29,7 @@ def to_json(
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added_token(name, token_id) for name, token_id in special_tokens.items()],
+        "added_tokens": [added_token(name, token_id) for name, token_id in special_tokens.items()],
         "normalizer": None,
         "pre_tokenizer": _BYTE_LEVEL,
         "post_processor": None,
@@ -55,35 +55,41 @@ def from_json(data: Mapping[str, Any]) -> Parts:
     Raises ValueError, with what was wrong, where it is broken or asks for more than byte-level BPE does.
     """
     _check_pipeline(data)
-    model = _expect(data.get("model"), dict, "model")
+    model = expect(data.get("model"), dict, "model")
     if model.get("type", "BPE") != "BPE":
         raise ValueError(f"model.type is {model['type']!r}, but only byte-level BPE is read here: it must be 'BPE'")
     options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
     for option in options:
         if model.get(option):
             raise ValueError(f"model.{option} is {model[option]!r}, which is not supported: it must be null or false")
-    special_tokens = _special_tokens(_expect(data.get("added_tokens") or [], list, "added_tokens"))
-    merges = _expect(model.get("merges"), list, "model.merges")
-    return from_vocab(_expect(model.get("vocab"), dict, "model.vocab"), merges, special_tokens)
+    special_tokens = read_special_tokens(data)
+    merges = expect(model.get("merges"), list, "model.merges")
+    return from_vocab(expect(model.get("vocab"), dict, "model.vocab"), merges, special_tokens)
 
 
 def from_vocab(vocab: Mapping[str, Any], merges: Sequence[Any], special_tokens: Mapping[str, Any]) -> Parts:
     """The same from the vocabulary, the merges (`"a b"` or `["a", "b"]`) and the special tokens."""
+    names = names_by_id(vocab, special_tokens)
+    tokens = [name.encode("utf-8") if name in special_tokens else from_visible(name) for name in names]
+    return tokens, [_merge(merge, vocab) for merge in merges], dict(special_tokens)
+
+
+def names_by_id(vocab: Mapping[str, Any], special_tokens: Mapping[str, Any]) -> list[str]:
+    """The tokens as they are written, each at its id. Raises ValueError where an id is wrong, lacking or doubled."""
     for name, token_id in special_tokens.items():
         if vocab.get(name, token_id) != token_id:
             raise ValueError(f"the special token {name!r} has the id {token_id}, but {vocab[name]} in the vocabulary")
-    tokens: dict[int, bytes] = {}
+    names: dict[int, str] = {}
     for name, token_id in {**vocab, **special_tokens}.items():
         if type(token_id) is not int:
             raise ValueError(f"the id of the token {name!r} must be an integer, got {token_id!r}")
-        if token_id in tokens:
+        if token_id in names:
             raise ValueError(f"the token {name!r} has the id {token_id}, which another token has too")
-        tokens[token_id] = name.encode("utf-8") if name in special_tokens else from_visible(name)
-    gap = next((token_id for token_id in range(len(tokens)) if token_id not in tokens), None)
+        names[token_id] = name
+    gap = next((token_id for token_id in range(len(names)) if token_id not in names), None)
     if gap is not None:
-        raise ValueError(f"the ids of {len(tokens):,} tokens must be 0 to {len(tokens) - 1:,}, but {gap} is missing")
-    pairs = [_merge(merge, vocab) for merge in merges]
-    return [tokens[token_id] for token_id in range(len(tokens))], pairs, dict(special_tokens)
+        raise ValueError(f"the ids of {len(names):,} tokens must be 0 to {len(names) - 1:,}, but {gap} is missing")
+    return [names[token_id] for token_id in range(len(names))]
 
 
 def read_merges(path: str | os.PathLike) -> list[str]:
@@ -111,11 +117,12 @@ def _check_pipeline(data: Mapping[str, Any]) -> None:
         raise ValueError("its pre_tokenizer must have add_prefix_space false and use_regex true, as GPT-2's")
 
 
-def _special_tokens(added_tokens: Sequence[Any]) -> dict[str, Any]:
+def read_special_tokens(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The name and id of each added token. Raises ValueError where one is not special, or has options."""
     special_tokens = {}
-    for added in added_tokens:
-        added = _expect(added, dict, "an added token")
-        name = _expect(added.get("content"), str, "the content of an added token")
+    for added in expect(data.get("added_tokens") or [], list, "added_tokens"):
+        added = expect(added, dict, "an added token")
+        name = expect(added.get("content"), str, "the content of an added token")
         check_text(name)
         if name in special_tokens:
             raise ValueError(f"the added token {name!r} comes twice")
@@ -127,7 +134,7 @@ def _special_tokens(added_tokens: Sequence[Any]) -> dict[str, Any]:
     return special_tokens
 
 
-def _added_token(name: str, token_id: int) -> dict[str, Any]:
+def added_token(name: str, token_id: int) -> dict[str, Any]:
     options = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {"id": token_id, "content": name, **options}
 
@@ -142,7 +149,7 @@ def _merge(merge: Any, vocab: Mapping[str, int]) -> tuple[int, int]:
     return vocab[parts[0]], vocab[parts[1]]
 
 
-def _expect(value: Any, kind: type, name: str) -> Any:
+def expect(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
     return value
