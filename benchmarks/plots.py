@@ -64,7 +64,7 @@ def ratio_bars(rows: list[Row]) -> Figure | None:
     steps = [x for exponent in range(-3, 5) for x in np.multiply(fine, 10.0**exponent) if low <= x <= high]
     axes.set_xticks(steps, [f"{x:g}×" for x in steps])
     axes.minorticks_off()
-    axes.set_xlabel("times as good as the peer: as fast, or with as little memory (1 = the same)")
+    axes.set_xlabel("times as fast as the peer,\nor its memory divided by ours")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
