@@ -1,10 +1,12 @@
-"""Tokens per second of `generate` with its KV cache, against the same weights in transformers' `generate`.
+"""Tokens per second of `generate` with its KV cache, and of `beam_search`, against the same weights in
+transformers' `generate`.
 
     python benchmarks/bench_generate.py            # needs the extra `compare`: torch, transformers
     python benchmarks/bench_generate.py --quick
 
 Each call reads a prompt and adds new tokens, so a figure holds both. Before anything is timed, the two must make the
-same greedy tokens. Weights are random: neither the time nor the comparison depends on what a model has learned.
+same text where nothing is drawn. Weights are random: neither the time nor the comparison depends on what a model has
+learned.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from interleave import Side, medians
 from report import Row, command_line
 
-from tinygrad_llm.generate import generate
+from tinygrad_llm.generate import beam_search, generate
 from tinygrad_llm.models.gpt import GPT, GPTConfig
 
 # name: (context, layers, heads, d_model, vocabulary)
@@ -24,11 +26,15 @@ MODELS = {
     "GPT-2's vocabulary": (512, 6, 6, 384, 50257),
     "GPT-2 small": (512, 12, 12, 768, 50257),
 }
-# name: settings of our generate; a temperature of 0 is greedy
-SETTINGS = {"greedy": {"temperature": 0}, "top-k 50": {"temperature": 0.8, "top_k": 50}}
+# name: settings of our generate, or of beam_search; a temperature of 0 is greedy
+SETTINGS = {
+    "greedy": {"temperature": 0},
+    "top-k 50": {"temperature": 0.8, "top_k": 50},
+    "4 beams": {"num_beams": 4},
+}
 BATCH_SIZES = (1, 16)
 PROMPT, NEW = 32, 64  # tokens
-REACH = 3.0
+REACHES = {"greedy": 3.0, "top-k 50": 3.0, "4 beams": None}
 ROUNDS, CALLS = 2, 2
 
 
@@ -39,13 +45,15 @@ def rows(quick: bool = False) -> list[Row]:
     with Side(__file__, "ours") as ours, Side(__file__, "transformers") as peer:
         for name in models:
             for batch_size in BATCH_SIZES:
-                compare_greedy_tokens(name, batch_size)
                 for setting in SETTINGS if name == "small" and not quick else ["greedy"]:
+                    if setting == "4 beams" and batch_size > 1:
+                        continue
+                    compare_texts(name, batch_size, setting)
                     case = [name, batch_size, setting]
                     seconds = medians([ours, peer], case, *((1, 1) if quick else (ROUNDS, CALLS)))
                     speeds = [batch_size * NEW / seconds[side] for side in ("ours", "transformers")]
                     what = f"{label(name)}: {setting}, batch {batch_size}"
-                    found.append(Row("generate", what, "transformers", *speeds, "tokens/s", "higher", REACH))
+                    found.append(Row("generate", what, "transformers", *speeds, "tokens/s", "higher", REACHES[setting]))
     return found
 
 
@@ -80,6 +88,8 @@ def build(name: str) -> GPT:
 
 def our_generate(name: str, setting: str):
     model = build(name)
+    if setting == "4 beams":
+        return lambda prompt: beam_search(model, prompt, NEW, **SETTINGS[setting]).sequences
     return lambda prompt: generate(model, prompt, NEW, rng=np.random.default_rng(2), **SETTINGS[setting])
 
 
@@ -125,7 +135,11 @@ def their_generate(name: str, setting: str):
     import torch
 
     model = twin(name)
-    sampling = {"do_sample": False} if setting == "greedy" else {"do_sample": True, **SETTINGS[setting]}
+    sampling = {
+        "greedy": {"do_sample": False},
+        "top-k 50": {"do_sample": True, **SETTINGS["top-k 50"]},
+        "4 beams": {"do_sample": False, **SETTINGS["4 beams"]},
+    }[setting]
 
     def run(prompt: np.ndarray) -> np.ndarray:
         torch.manual_seed(2)
@@ -138,11 +152,12 @@ def their_generate(name: str, setting: str):
     return run
 
 
-def compare_greedy_tokens(name: str, batch_size: int) -> None:
-    """Raise AssertionError unless both make the same text of random prompts."""
-    prompt = prompts(name, batch_size)
-    ours, theirs = our_generate(name, "greedy")(prompt), their_generate(name, "greedy")(prompt)
-    np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}: greedy texts differ")
+def compare_texts(name: str, batch_size: int, setting: str) -> None:
+    """Raise AssertionError unless both make the same text of random prompts, where nothing is drawn."""
+    if setting != "top-k 50":
+        prompt = prompts(name, batch_size)
+        ours, theirs = our_generate(name, setting)(prompt), their_generate(name, setting)(prompt)
+        np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}: texts differ with {setting}")
 
 
 if __name__ == "__main__":

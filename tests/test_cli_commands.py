@@ -52,6 +52,18 @@ def test_greedy_generation_needs_no_seed(run):
     assert greedy == generated(run, "--temperature", "0", "--prompt", "Line")
     assert greedy == generated(run, "--top-k", "1", "--prompt", "Line")
     assert greedy == generated(run, "--top-p", "1e-9", "--prompt", "Line")
+    assert greedy == generated(run, "--min-p", "1", "--prompt", "Line")
+    assert greedy == generated(run, "--beams", "1", "--prompt", "Line")
+    assert greedy != generated(run, "--temperature", "0", "--repetition-penalty", "3", "--prompt", "Line")
+
+
+def test_beams_are_several_texts_the_best_first(run):
+    best = generated(run, "--beams", "4", "--prompt", "Line")
+    assert best == generated(run, "--beams", "4", "--prompt", "Line")
+    three = generated(run, "--beams", "4", "--prompt", "Line", "--n-samples", "3")
+    samples = [part.split("\n", 1)[1] for part in three.split("--- ")[1:]]
+    assert len(set(samples)) == 3
+    assert samples[0].strip() == best.strip()
 
 
 def test_several_samples_differ_and_stop_texts_end_them(run):

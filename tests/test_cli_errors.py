@@ -133,6 +133,12 @@ def test_a_prompt_with_unknown_characters(finished):
         (["--n-samples", "0"], "--n-samples must be at least 1"),
         (["--stop", ""], "--stop must not be empty"),
         (["--seed", "-1"], "--seed must be at least 0"),
+        (["--min-p", "2"], "min_p must be from 0 to 1, not 2"),
+        (["--repetition-penalty", "0"], "repetition_penalty must be above 0"),
+        (["--beams", "0"], "--beams must be at least 1, not 0"),
+        (["--beams", "999"], "num_beams must be from 1 to the vocabulary's"),
+        (["--beams", "2", "--top-k", "3"], "--beams and --top-k exclude each other"),
+        (["--beams", "2", "--n-samples", "3"], "--n-samples must be at most --beams 2, not 3"),
         (["--checkpoint", "first"], "invalid choice: 'first'"),
     ],
 )

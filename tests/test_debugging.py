@@ -18,7 +18,8 @@ from tinygrad_llm.ops import softmax as softmax_module
 PACKAGE = Path(tinygrad_llm.__file__).parent
 # MatMul and Linear choose between our kernel and BLAS in one shared function; both attentions prepare strides and masks
 # in one. The loss of soft targets is NumPy arithmetic in its own forward, around the forward of log_softmax.
-ONE_MORE = {"MatMul", "Linear", "Attention", "QKVAttention", "SoftCrossEntropy"}
+# RotaryEmbedding's forward and backward are the same rotation, in one function.
+ONE_MORE = {"MatMul", "Linear", "Attention", "QKVAttention", "SoftCrossEntropy", "RotaryEmbedding"}
 CASES = [case for cases in cases_by_family().values() for case in cases]
 
 JIT_OFF_BY_ENVIRONMENT = """\

@@ -45,7 +45,7 @@ def test_parameters_have_pytorchs_names_and_order(name):
 
 
 def test_every_function_is_compared():
-    assert set(F.__all__) - set(PYTORCH) == {"qkv_attention"}  # ours
+    assert set(F.__all__) - set(PYTORCH) == {"qkv_attention", "rotary_embedding"}  # ours
 
 
 X, CLASSES = Tensor(np.zeros((2, 3))), Tensor(np.zeros(2, int))
@@ -88,6 +88,7 @@ ARRAY = np.ones((2, 2))
         ("mse_loss", lambda x: F.mse_loss(x, Tensor(ARRAY))),
         ("scaled_dot_product_attention", lambda x: F.scaled_dot_product_attention(x, x, x)),
         ("qkv_attention", lambda x: F.qkv_attention(x, 1)),
+        ("rotary_embedding", lambda x: F.rotary_embedding(x, ARRAY, ARRAY)),
         ("neg", tg.neg),
         ("clone", tg.clone),
         ("var", tg.var),

@@ -24,7 +24,7 @@ BY_LESSON = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson
 SECONDS = 300  # a lesson takes a minute at most where nothing else runs; this machine may be busy
 
 # What a learner builds, piece by piece. The other parts (data, plots, school, cli) are tools around it.
-CORE = ("autograd", "ops", "nn", "models", "optim", "text", "train", "generate.py")
+CORE = ("autograd", "ops", "nn", "models", "optim", "text", "train", "generate")
 # Files of the core for which lessons are yet to come, with the number of the lesson.
 LATER = {
     "ops/attention.py": 10,
@@ -41,20 +41,35 @@ LATER = {
     "nn/dropout.py": 12,
     "nn/feed_forward.py": 12,
     "nn/norm.py": 12,
+    "models/decoder.py": 13,
     "models/gpt.py": 13,
     "ops/linear_cross_entropy.py": 13,
+    "autograd/recompute.py": 14,
+    "train/available_memory.py": 14,
     "train/checkpoint.py": 14,
     "train/corpus.py": 14,
     "train/loop.py": 14,
+    "train/memory.py": 14,
     "train/metrics.py": 14,
     "train/objectives.py": 14,
     "train/recipes.py": 14,
     "train/run.py": 14,
-    "generate.py": 15,
+    "train/tracking.py": 14,
+    "generate/beam_search.py": 15,
+    "generate/context.py": 15,
+    "generate/decoding.py": 15,
+    "generate/naive.py": 15,
+    "generate/prompts.py": 15,
+    "generate/sampling.py": 15,
     "nn/kv_cache.py": 15,
     "ops/attention_cached.py": 15,
     "ops/attention_few_queries.py": 15,
     "ops/rms_norm.py": 16,
+    "ops/rope.py": 16,
+    "nn/gated_feed_forward.py": 16,
+    "nn/grouped_query_attention.py": 16,
+    "nn/rotary.py": 16,
+    "models/llama.py": 16,
     "nn/encoder.py": 18,
     "nn/multihead_attention.py": 18,
 }
@@ -63,6 +78,7 @@ AHEAD = {
     "nn/attention.py": {"nn/kv_cache.py", "ops/attention_cached.py"},
     "ops/attention.py": {"ops/attention_kernels.py", "ops/attention_few_queries.py"},
     "models/gpt.py": {"nn/kv_cache.py"},
+    "models/decoder.py": {"nn/kv_cache.py", "autograd/recompute.py"},
 }
 
 

@@ -10,7 +10,7 @@
 The names are PyTorch's: `tg.exp` is what `torch.exp` is, `tg.nn` holds the layers, `tg.optim` the optimizers.
 """
 
-from .autograd import Tensor, detect_anomaly, enable_grad, is_grad_enabled, no_grad, tensor
+from .autograd import Tensor, checkpoint, detect_anomaly, enable_grad, is_grad_enabled, no_grad, tensor
 from .kernel import no_jit, set_jit
 from .memory import keep_freed_memory
 from .ops import operators as _operators  # noqa: F401  (gives Tensor its operators)
@@ -64,6 +64,7 @@ __all__ = [
     "argmin",
     "bmm",
     "cat",
+    "checkpoint",
     "chunk",
     "clamp",
     "clone",

@@ -18,6 +18,7 @@ from .ops.linear import linear
 from .ops.linear_cross_entropy import linear_cross_entropy
 from .ops.losses import binary_cross_entropy_with_logits, kl_div, mse_loss, nll_loss
 from .ops.rms_norm import rms_norm
+from .ops.rope import rotary_embedding
 from .ops.softmax import log_softmax, softmax
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "qkv_attention",
     "relu",
     "rms_norm",
+    "rotary_embedding",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",

@@ -19,6 +19,11 @@ import numpy as np
 _numbers = itertools.count()
 
 
+def next_number() -> int:
+    """Nodes made from now on have larger numbers."""
+    return next(_numbers)
+
+
 class _Modes(threading.local):
     """Each thread has its own modes: `no_grad` in one must not switch off the training in another."""
 
@@ -71,7 +76,7 @@ class Node:
     def __init__(self, function, saved: tuple, edges: tuple, out: np.ndarray, versions: tuple, line):
         self.number = next(_numbers)
         self.function = function
-        self.saved = saved
+        self.saved = saved  # the tuple, or a function that computes it once more: see recompute.py
         self.edges = edges  # per input: its Node, the leaf Tensor, or None where no gradient is needed
         self.shape, self.dtype = out.shape, out.dtype
         self.versions = versions  # (Version, count when saved) of each tensor that shares memory with `saved`
@@ -95,7 +100,10 @@ class Node:
                     f"{name}: a tensor that backward needs was changed in place after the forward pass "
                     f"(version {version.count}, expected {count}). Change a clone, or do it after backward()."
                 )
-        gradients = self.function.backward(dout, self.saved)
+        saved = self.saved
+        while callable(saved):
+            saved = saved()
+        gradients = self.function.backward(dout, saved)
         if not isinstance(gradients, tuple):
             got = type(gradients).__name__
             raise RuntimeError(f"{name}.backward must return a tuple, one gradient per input, not {got}.")
@@ -121,12 +129,16 @@ class Node:
         self.saved, self.edges, self.versions, self.retained_by = None, (), (), None
 
 
-def topological_order(root: Node) -> list[Node]:
-    """All nodes that `root` depends on, itself first, each before the nodes of its inputs."""
-    found, stack = {root}, [root]
+def topological_order(root: Node, after: int = -1) -> list[Node]:
+    """All nodes that `root` depends on, itself first, each before the nodes of its inputs.
+
+    Only those with numbers above `after`: the part of the graph that was made since.
+    """
+    found = {root} if root.number > after else set()
+    stack = list(found)
     while stack:
         for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in found:
+            if isinstance(edge, Node) and edge.number > after and edge not in found:
                 found.add(edge)
                 stack.append(edge)
     return sorted(found, key=lambda node: node.number, reverse=True)

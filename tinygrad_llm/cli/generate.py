@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..generate import generate_tokens
+from ..generate import beam_search, generate_tokens
 from ..text import BPETokenizer, CharTokenizer
 from ..train import open_run
 
@@ -21,30 +21,50 @@ def generate(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--seed must be at least 0, not {arguments.seed}")
     if "" in arguments.stop:
         raise ValueError("--stop must not be empty: give the text to end at")
+    check_beams(arguments)
     run = open_run(arguments.run)
     tokenizer = run.tokenizer
     prompt = prompt_ids(tokenizer, arguments.prompt)
     model, _ = run.load_model(arguments.checkpoint)
-    rng = np.random.default_rng(arguments.seed)
-    for number in range(arguments.n_samples):
+    for number, ids in enumerate(texts(model, tokenizer, prompt, arguments)):
         if arguments.n_samples > 1:
             print(f"{'' if number == 0 else chr(10)}--- {number + 1}")
-        ids = generate_tokens(
-            model,
-            prompt,
-            arguments.max_new_tokens,
-            arguments.temperature,
-            arguments.top_k,
-            arguments.top_p,
-            stop_tokens=stop_ids(tokenizer),
-            rng=rng,
-        )
         sys.stdout.write(arguments.prompt)
         for piece in until(stream_text(tokenizer, ids), arguments.stop):
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()
     return 0
+
+
+def check_beams(arguments: argparse.Namespace) -> None:
+    """A search draws nothing, so that what says how to draw would be ignored."""
+    if arguments.beams is None:
+        return
+    for name in ("temperature", "top_k", "top_p", "min_p", "seed"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--beams and --{name.replace('_', '-')} exclude each other: beam search draws no tokens")
+    if arguments.beams < 1:
+        raise ValueError(f"--beams must be at least 1, not {arguments.beams}")
+    if arguments.beams < arguments.n_samples:
+        raise ValueError(f"--n-samples must be at most --beams {arguments.beams}, not {arguments.n_samples}")
+
+
+def texts(model, tokenizer, prompt: list[int], arguments: argparse.Namespace) -> Iterator[Iterable[int]]:
+    """The new ids of each text: as they are drawn, or, found by beam search, all at once."""
+    settings = {"repetition_penalty": arguments.repetition_penalty, "stop_tokens": stop_ids(tokenizer)}
+    if arguments.beams is not None:
+        n_samples = arguments.n_samples
+        found = beam_search(
+            model, [prompt], arguments.max_new_tokens, arguments.beams, num_return_sequences=n_samples, **settings
+        )
+        yield from found.sequences[:, len(prompt) :].tolist()
+        return
+    settings |= {"top_k": arguments.top_k, "top_p": arguments.top_p, "min_p": arguments.min_p}
+    settings["temperature"] = 0.8 if arguments.temperature is None else arguments.temperature
+    rng = np.random.default_rng(arguments.seed)
+    for _ in range(arguments.n_samples):
+        yield generate_tokens(model, prompt, arguments.max_new_tokens, rng=rng, **settings)
 
 
 def prompt_ids(tokenizer: BPETokenizer | CharTokenizer, prompt: str) -> list[int]:

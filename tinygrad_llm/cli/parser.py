@@ -29,11 +29,13 @@ EXAMPLES = {
         tinygrad-llm pretrain --steps 500 --d-model 256          the same with other settings
         tinygrad-llm pretrain --corpus my_book.txt --out my_run  on your own text
         tinygrad-llm pretrain --preset shakespeare-cpu --corpus shakespeare.txt
+        tinygrad-llm pretrain --tensorboard                      to watch it by: tensorboard --logdir runs
         tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
         tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",
     "generate": """\
         tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator"
-        tinygrad-llm generate --run runs/laptop-1 --temperature 0.5 --top-k 20 --n-samples 3""",
+        tinygrad-llm generate --run runs/laptop-1 --temperature 0.5 --top-k 20 --n-samples 3
+        tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator" --beams 4""",
     "evaluate": """\
         tinygrad-llm evaluate --run runs/laptop-1                    on the text kept back in training
         tinygrad-llm evaluate --run runs/laptop-1 --corpus other.txt""",
@@ -159,10 +161,16 @@ def _generate_options(parser: Parser) -> None:
     parser.add_argument("--prompt", default="", metavar="TEXT", help="what the text begins with (default: nothing)")
     parser.add_argument("--max-new-tokens", type=integer, default=200, metavar="N", help="length (default: 200)")
     help = "0: always the likeliest token; below 1 safer, above 1 wilder (default: 0.8)"
-    parser.add_argument("--temperature", type=number, default=0.8, metavar="X", help=help)
+    parser.add_argument("--temperature", type=number, metavar="X", help=help)
     parser.add_argument("--top-k", type=integer, metavar="N", help="choose among the N likeliest tokens only")
     help = "choose among the likeliest tokens that together have probability X"
     parser.add_argument("--top-p", type=number, metavar="X", help=help)
+    help = "choose among tokens with at least X times the probability of the likeliest"
+    parser.add_argument("--min-p", type=number, metavar="X", help=help)
+    help = "above 1: fewer repetitions (default: 1)"
+    parser.add_argument("--repetition-penalty", type=number, default=1.0, metavar="X", help=help)
+    help = "search the likeliest text with N beams, instead of drawing tokens; shown when it is found"
+    parser.add_argument("--beams", type=integer, metavar="N", help=help)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
     parser.add_argument("--n-samples", type=integer, default=1, metavar="N", help="how many texts (default: 1)")
     help = "the same seed gives the same text (default: another text each time)"

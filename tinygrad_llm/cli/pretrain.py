@@ -15,15 +15,18 @@ from .. import detect_anomaly
 from ..data import TokenHeader, compression_bits_per_byte, join_documents, write_tokens
 from ..text.checks import write_json
 from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
+from ..train.available_memory import available_memory
 from ..train.corpus import first_characters
+from ..train.memory import format_bytes, require_memory
 from ..train.run import new_folder, require_free, save_config
+from ..train.tracking import require_tensorboard
 from .parser import config_fields
 from .train import build, say, train
 
 # What a resumed run may change: nothing that the steps already done depend on.
 RESUMABLE = (
-    "steps", "log_every", "evaluate_every", "evaluation_tokens", "checkpoint_every", "sample_every", "sample_tokens",
-    "temperature",
+    "steps", "checkpoint_activations", "tensorboard", "log_every", "evaluate_every", "evaluation_tokens",
+    "checkpoint_every", "sample_every", "sample_tokens", "temperature",
 )  # fmt: skip
 PRIMING_CHARACTERS = 16 << 20  # of the training text, for the baseline of an lzma that has read it
 
@@ -48,11 +51,17 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
     config = preset(name).override(**config_fields(arguments))
     folder = Path(arguments.out) if arguments.out else _free_folder(name)
     require_free(folder)
+    if config.tensorboard:
+        require_tensorboard()
 
     say(console, f"preset {name}: reading {', '.join(config.corpus) or 'the embedded corpus'}")
     corpus = read_corpus(config)
     say(console, f"{corpus.cleaning}\nsplit {corpus.how_split}")
     tokenizer = train_tokenizer(config, corpus)
+    available = available_memory()
+    estimate = require_memory(config, tokenizer.vocab_size, available)
+    of = "" if available is None else f", of {format_bytes(available)} available"
+    say(console, f"memory needed: about {estimate}{of}")
     with new_folder(folder) as building:
         tokenizer.save(building / "tokenizer.json")
         training = write_tokens(building / "train.tokens", corpus.train, tokenizer, _now_and_then(console))
@@ -103,7 +112,9 @@ def _resume(arguments: argparse.Namespace) -> Run:
             f"{_option(fixed[0])} cannot be given with --resume, since a run keeps its settings; "
             f"only {', '.join(map(_option, RESUMABLE))} can change"
         )
-    return Run(run.folder, run.preset, run.config.override(**changes))
+    run = Run(run.folder, run.preset, run.config.override(**changes))
+    require_memory(run.config, run.tokenizer.vocab_size, available_memory(), RESUMABLE, resume=True)
+    return run
 
 
 def _option(name: str) -> str:

@@ -25,8 +25,12 @@ from .log import read_log
 from .progress import Progress
 
 
-def finish(run: Run, model: GPT, progress: Progress, baselines: CompressionBaseline, console: Console) -> None:
-    """Measure the best weights on the whole validation text, write the results into the run's folder, and show them."""
+def finish(run: Run, model: GPT, progress: Progress, baselines: CompressionBaseline, console: Console) -> str:
+    """Measure the best weights on the whole validation text, write the results into the run's folder, and show them.
+
+    Returns the sample of text.
+    """
+    model.zero_grad()  # makes room for the weights that are loaded
     best = run.checkpoint_path("best")
     if progress.best_step != run.config.steps and best.exists():
         load_checkpoint(best).restore(model)
@@ -42,6 +46,7 @@ def finish(run: Run, model: GPT, progress: Progress, baselines: CompressionBasel
     console.print(Text(f"go on with:\n  tinygrad-llm generate --run {folder} --prompt 'The '"), soft_wrap=True)
     more = f"  tinygrad-llm pretrain --resume {folder} --steps {2 * run.config.steps}"
     console.print(Text(more), soft_wrap=True)
+    return sample
 
 
 def _draw(run: Run, baselines: CompressionBaseline) -> None:

@@ -33,6 +33,7 @@ from .interrupt import Interrupt
 from .log import Log
 from .progress import Progress
 from .summary import finish
+from .tensorboard import event_writer, write_insights, write_sample, write_scalars
 
 
 def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, Optimizer, RandomBatches]:
@@ -53,11 +54,11 @@ def train(run: Run, console: Console, began: float) -> int:
     model, optimizer, batches = build(config, run.tokenizer.vocab_size, run.folder)
     checkpoint = load_checkpoint(run.checkpoint_path("last"))
     checkpoint.restore(model, optimizer, batches)
-    start = checkpoint.step
+    start, progress = checkpoint.step, Progress(**checkpoint.progress, began=began)
+    del checkpoint  # its copy of weights and optimizer state would stay in memory
     if start > config.steps:
         raise ValueError(f"{str(run.folder)!r} has done {start} steps already: --steps must be at least that")
     save_config(run.folder, run.preset, config)
-    progress = Progress(**checkpoint.progress, began=began)
     steps = train_steps(
         model,
         batches,
@@ -71,28 +72,34 @@ def train(run: Run, console: Console, began: float) -> int:
     )
     _say_what_comes(console, run, model, start)
     stopped_at = None
-    with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, _display(console, run) as display:
-        for info in steps:
-            step, is_last, stop = info.step, info.step == config.steps, interrupt.requested
-            progress.add(info, is_first=step == start + 1)
-            display.update(info)
-            measured = {}
-            if due(step, config.evaluate_every) or is_last:
-                measured = _validate(run, model, step, progress)
-                display.say(f"step {step}: validation {measured['validation_bits_per_byte']:.3f} bits/byte")
-            if due(step, config.log_every) or measured:
-                log.write(**_record(info, progress), **measured)
-            if due(step, config.sample_every) and not is_last:
-                display.sample(step, sample_text(run, model, config.sample_tokens, (config.seed, step)))
-            if due(step, config.checkpoint_every) or is_last or stop:
-                save_checkpoint(run.checkpoint_path("last"), model, step, optimizer, batches, progress.state())
-            if stop and not is_last:
-                stopped_at = step
-                break
-    if stopped_at is not None:
-        _say_how_to_resume(console, run, stopped_at)
-        return interrupt.exit_code
-    finish(run, model, progress, baselines, console)
+    with event_writer(run, start) as events:
+        with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, _display(console, run) as display:
+            for info in steps:
+                step, is_last, stop = info.step, info.step == config.steps, interrupt.requested
+                progress.add(info, is_first=step == start + 1)
+                display.update(info)
+                measured = {}
+                if due(step, config.evaluate_every) or is_last:
+                    measured = _validate(run, model, step, progress)
+                    display.say(f"step {step}: validation {measured['validation_bits_per_byte']:.3f} bits/byte")
+                    write_insights(events, run, model, step)
+                if due(step, config.log_every) or measured:
+                    line = _record(info, progress) | measured
+                    log.write(**line)
+                    write_scalars(events, line, info.tokens / info.seconds)
+                if due(step, config.sample_every) and not is_last:
+                    sample = sample_text(run, model, config.sample_tokens, (config.seed, step))
+                    display.sample(step, sample)
+                    write_sample(events, step, sample)
+                if due(step, config.checkpoint_every) or is_last or stop:
+                    save_checkpoint(run.checkpoint_path("last"), model, step, optimizer, batches, progress.state())
+                if stop and not is_last:
+                    stopped_at = step
+                    break
+        if stopped_at is not None:
+            _say_how_to_resume(console, run, stopped_at)
+            return interrupt.exit_code
+        write_sample(events, config.steps, finish(run, model, progress, baselines, console))
     return 0
 
 
@@ -128,6 +135,8 @@ def _record(info: StepInfo, progress: Progress) -> dict[str, float]:
 def _say_what_comes(console: Console, run: Run, model: GPT, start: int) -> None:
     if start < run.config.steps:
         say(console, f"{run.folder}: {model.num_parameters():,} parameters, steps {start + 1} to {run.config.steps}")
+        if run.config.tensorboard:
+            say(console, f"to watch it: tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
         if warm_up.is_needed():
             say(console, "compiling kernels (first run only) …")
             warm_up.compile_kernels()

@@ -7,7 +7,6 @@ The scores come from the token embedding itself, used backwards (weight tying, P
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,6 @@ from ..nn import (
     FeedForward,
     KVCache,
     LayerNorm,
-    Linear,
     Module,
     ModuleList,
     PreNormBlock,
@@ -30,6 +28,7 @@ from ..nn import (
 )
 from ..nn.attention import require_heads
 from ..nn.dropout import require_probability
+from .decoder import check_init_std, checked_ids, initialise, run_blocks
 
 
 @dataclass(frozen=True)
@@ -54,22 +53,26 @@ class GPTConfig:
         require_probability("GPTConfig", self.dropout)
         if not self.layer_norm_eps > 0:
             raise ValueError(f"GPTConfig: layer_norm_eps must be above 0, not {self.layer_norm_eps!r}.")
-        if not 0 < self.init_std < math.inf:
-            raise ValueError(f"GPTConfig: init_std must be a number above 0, not {self.init_std!r}.")
+        check_init_std("GPTConfig", self.init_std)
 
 
 class GPT(Module):
-    """Initial weights and dropout masks come from `rng`."""
+    """Initial weights and dropout masks come from `rng`.
+
+    With `checkpoint_activations` set to True, training keeps no more of a block than its input, and computes the rest
+    again for the backward pass: the same gradients in less memory.
+    """
 
     def __init__(self, config: GPTConfig, rng: np.random.Generator | None = None):
         self.config = config
         self.rng = init.generator(rng)
+        self.checkpoint_activations = False
         self.token_embedding = Embedding(config.vocab_size, config.d_model, rng=self.rng)
         self.position_embedding = Embedding(config.max_seq_len, config.d_model, rng=self.rng)
         self.dropout = Dropout(config.dropout, self.rng)
         self.blocks = ModuleList(self._block() for _ in range(config.n_layers))
         self.norm = LayerNorm(config.d_model, config.layer_norm_eps, bias=config.bias)
-        self._initialise()
+        initialise(self, config.init_std, config.n_layers, self.rng)
 
     def _block(self) -> PreNormBlock:
         c = self.config
@@ -80,17 +83,6 @@ class GPT(Module):
             feed_forward=FeedForward(c.d_model, 4 * c.d_model, GELU("tanh"), c.bias, self.rng),
             dropout=Dropout(c.dropout, self.rng),
         )
-
-    def _initialise(self) -> None:
-        """GPT-2's: N(0, init_std²), biases 0. Each block adds two terms to the sum that runs through the model, so
-        the layers that write into it start smaller, and the sum's variance does not grow with depth."""
-        residual_std = self.config.init_std / math.sqrt(2 * self.config.n_layers)
-        for name, module in self.named_modules():
-            if isinstance(module, (Linear, Embedding)):
-                std = residual_std if name.endswith(("attention.out", "feed_forward.down")) else self.config.init_std
-                module.weight = init.normal(module.weight.shape, std, self.rng)
-            if isinstance(module, Linear) and module.bias is not None:
-                module.bias = init.zeros(module.bias.shape)
 
     def forward(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """Scores (B, T, V) of the token after each of ids (B, T). With a cache, ids follow the tokens in it.
@@ -108,18 +100,11 @@ class GPT(Module):
 
     def hidden(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """The vectors (B, T, C) from which `forward` makes scores."""
-        ids = ids if isinstance(ids, Tensor) else np.asarray(ids)
-        if ids.ndim != 2:
-            raise ValueError(f"GPT: ids must have shape (B, T), got {ids.shape}; add a dim for a batch of one.")
-        start = 0 if cache is None else cache.length
-        end = start + ids.shape[1]
-        if end > self.config.max_seq_len:
-            raise ValueError(f"GPT: {end} tokens are more than max_seq_len = {self.config.max_seq_len}; shorten them.")
-        positions = self.position_embedding(np.arange(start, end))  # (T, C)
-        x = self.dropout(self.token_embedding(ids) + positions)  # (B, T, C)
-        for i, block in enumerate(self.blocks):
-            x = block(x) if cache is None else block(x, cache=cache.layers[i])
-        return self.norm(x)
+        ids = checked_ids("GPT", ids, cache, self.config.max_seq_len)
+        T = ids.shape[1]
+        positions = np.arange(T) if cache is None else cache.positions(T)  # (T,), or (B, T) with padding
+        x = self.dropout(self.token_embedding(ids) + self.position_embedding(positions))  # (B, T, C)
+        return self.norm(run_blocks(self, x, cache))
 
     def next_token_logits(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """Scores (B, V) of the token after the last one only: what generation needs."""

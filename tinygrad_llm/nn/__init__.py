@@ -1,6 +1,6 @@
 """Layers, under PyTorch's names and with PyTorch's results for the same weights."""
 
-from .activation import GELU, ReLU
+from .activation import GELU, ReLU, SiLU
 from .attention import CausalSelfAttention
 from .block import PostNormBlock, PreNormBlock
 from .container import ModuleList, Sequential
@@ -8,11 +8,14 @@ from .dropout import Dropout
 from .embedding import Embedding
 from .encoder import TransformerEncoder, TransformerEncoderLayer
 from .feed_forward import FeedForward
+from .gated_feed_forward import GatedFeedForward
+from .grouped_query_attention import GroupedQueryAttention
 from .kv_cache import KVCache, LayerCache
 from .linear import Linear
 from .module import Module, Parameter
 from .multihead_attention import MultiheadAttention
 from .norm import LayerNorm, RMSNorm
+from .rotary import LinearScaling, Llama3Scaling, RotaryEmbedding
 
 __all__ = [
     "GELU",
@@ -20,10 +23,14 @@ __all__ = [
     "Dropout",
     "Embedding",
     "FeedForward",
+    "GatedFeedForward",
+    "GroupedQueryAttention",
     "KVCache",
     "LayerCache",
     "LayerNorm",
     "Linear",
+    "LinearScaling",
+    "Llama3Scaling",
     "Module",
     "ModuleList",
     "MultiheadAttention",
@@ -32,7 +39,9 @@ __all__ = [
     "PreNormBlock",
     "RMSNorm",
     "ReLU",
+    "RotaryEmbedding",
     "Sequential",
+    "SiLU",
     "TransformerEncoder",
     "TransformerEncoderLayer",
 ]

@@ -14,6 +14,13 @@ class ReLU(Module):
         return F.relu(x)
 
 
+class SiLU(Module):
+    """x · σ(x) (Elfwing, Uchibe and Doya 2017), also called Swish."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x)
+
+
 class GELU(Module):
     """x · Φ(x) (Hendrycks and Gimpel 2016); `approximate="tanh"` is GPT-2's version of it."""
 

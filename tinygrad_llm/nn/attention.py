@@ -49,7 +49,7 @@ class CausalSelfAttention(Module):
         B, T, _ = qkv.shape
         split = qkv.data.reshape(B, T, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D), a view
         cache.append(Tensor._from_array(split[1]), Tensor._from_array(split[2]))
-        return cached_attention(qkv, self.n_heads, cache.keys, cache.values, cache.length)
+        return cached_attention(qkv, self.n_heads, cache.keys, cache.values, cache.length, cache.padding)
 
     def extra_repr(self) -> str:
         return f"n_heads={self.n_heads}" + (f", dropout={self.dropout}" if self.dropout else "")

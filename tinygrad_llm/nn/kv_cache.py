@@ -3,6 +3,8 @@
 Without it, generating token n means to run all n tokens through the model again. Keys and values of earlier
 positions never change (attention is causal), so they are kept: 2 · n_layers · C numbers per token.
 The memory is allocated once, for `max_seq_len` tokens.
+
+Texts of a batch that are shorter than others begin with padding: places that hold no token, which no query may look at.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ class LayerCache:
         self.keys = np.empty((batch_size, n_heads, max_seq_len, head_dim), dtype)
         self.values = np.empty_like(self.keys)
         self.length = 0
+        self.padding: np.ndarray | None = None  # (B,): how many places at the beginning of each text hold no token
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store (B, H, T, D) of T new tokens; returns those of all tokens so far, (B, H, length, D).
@@ -45,6 +48,24 @@ class LayerCache:
         self.length = end
         return Tensor._from_array(self.keys[:, :, :end]), Tensor._from_array(self.values[:, :, :end])
 
+    def select(self, rows: np.ndarray) -> None:
+        """See `KVCache.select`."""
+        self.keys, self.values = (_selected(x, rows, self.length) for x in (self.keys, self.values))
+        if self.padding is not None:
+            self.padding = self.padding[rows]
+
+
+def _selected(x: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+    """x (B, H, T_max, D) with row rows[i] in place of row i, as far as rows are filled. In place if their number stays,
+    so that only those are copied that change."""
+    if len(rows) != len(x):
+        selected = np.empty((len(rows), *x.shape[1:]), x.dtype)
+        selected[:, :, :length] = x[rows, :, :length]
+        return selected
+    changed = np.flatnonzero(rows != np.arange(len(rows)))
+    x[changed, :, :length] = x[rows[changed], :, :length]
+    return x
+
 
 def refuse_gradients(*tensors: Tensor) -> None:
     """Raise RuntimeError if gradients of what goes into a cache are wanted."""
@@ -63,10 +84,26 @@ class KVCache:
         """How many tokens every layer has seen: the position of the next one."""
         return self.layers[-1].length
 
-    def reset(self) -> None:
-        """Forget all tokens; the memory stays."""
+    def positions(self, n_tokens: int) -> np.ndarray:
+        """Where the next tokens stand in their texts: (T,), or (B, T) if there is padding, which does not count."""
+        columns = np.arange(self.length, self.length + n_tokens)
+        padding = self.layers[-1].padding
+        return columns if padding is None else np.maximum(columns - padding[:, None], 0)
+
+    def reset(self, padding: np.ndarray | None = None) -> None:
+        """Forget all tokens; the memory stays. The next ones begin with `padding` (B,) places that hold no token."""
+        batch_size = len(self.layers[-1].keys)
+        if padding is not None and padding.shape != (batch_size,):
+            raise ValueError(
+                f"KVCache: padding must have shape ({batch_size},), one number per text, got {padding.shape}."
+            )
         for layer in self.layers:
-            layer.length = 0
+            layer.length, layer.padding = 0, padding
+
+    def select(self, rows: np.ndarray) -> None:
+        """Text i goes on from what was text rows[i]; there may be more or fewer rows than texts."""
+        for layer in self.layers:
+            layer.select(rows)
 
     def __repr__(self) -> str:
         B, H, T_max, D = self.layers[0].keys.shape

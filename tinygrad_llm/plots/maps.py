@@ -24,15 +24,27 @@ def attention_map(
     heads = weights[None] if weights.ndim == 2 else weights  # (H, T, T)
     if heads.ndim != 3 or heads.shape[1:] != (len(tokens), len(tokens)):
         raise ValueError(f"attention_map: weights of shape {weights.shape} do not fit {len(tokens)} tokens")
+    labels = token_labels(tokens)
     size = 1.5 + 0.25 * len(tokens)
     figure, axes_by_head = new_figure(width=size * len(heads) + 1, height=size + 0.5, n_axes=len(heads))
     for head, (axes, values) in enumerate(zip(np.atleast_1d(axes_by_head), heads, strict=True)):
         image = axes.imshow(values, vmin=0, vmax=1, cmap=COLOURS)
-        axes.set_xticks(range(len(tokens)), [repr(token)[1:-1] for token in tokens], rotation=90)
-        axes.set_yticks(range(len(tokens)), [repr(token)[1:-1] for token in tokens] if head == 0 else [])
+        axes.set_xticks(range(len(tokens)), labels, rotation=90)
+        axes.set_yticks(range(len(tokens)), labels if head == 0 else [])
         axes.set(title=title if len(heads) == 1 else f"{title}, head {head}", xlabel="looks at")
     figure.colorbar(image, ax=axes_by_head, shrink=0.8)
     save(figure, path)
+
+
+def token_labels(tokens: Sequence[str]) -> list[str]:
+    """As Python would write them, without the quotes; a character that the pictures' font lacks by its number."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    drawn = get_font(findfont(FontProperties())).get_charmap()
+    return [
+        "".join(character if ord(character) in drawn else f"U+{ord(character):04X}" for character in repr(token)[1:-1])
+        for token in tokens
+    ]
 
 
 def heat_map(

@@ -6,12 +6,13 @@
     for info in steps:
         print(info.step, info.loss)
 
-Reading order: recipes, loop, objectives, metrics, checkpoint, corpus, run.
+Reading order: recipes, loop, objectives, metrics, checkpoint, corpus, run, memory, tracking.
 """
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .corpus import Corpus, read_corpus, train_tokenizer
 from .loop import StepInfo, train_steps
+from .memory import MemoryEstimate, estimate_memory
 from .metrics import Evaluation, evaluate
 from .objectives import language_modelling
 from .recipes import (
@@ -23,18 +24,22 @@ from .recipes import (
     preset,
 )
 from .run import Run, open_run
+from .tracking import EventWriter
 
 __all__ = [
     "PRESETS",
     "Checkpoint",
     "Corpus",
     "Evaluation",
+    "EventWriter",
+    "MemoryEstimate",
     "PretrainConfig",
     "Run",
     "StepInfo",
     "build_model",
     "build_optimizer",
     "build_schedule",
+    "estimate_memory",
     "evaluate",
     "language_modelling",
     "load_checkpoint",

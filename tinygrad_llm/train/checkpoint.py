@@ -116,17 +116,17 @@ def save_checkpoint(
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    from safetensors.numpy import save
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(save(arrays, metadata))
-            file.flush()
+        save_file(arrays, temporary, metadata)
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise OSError(
             f"cannot write the checkpoint {str(path)!r} ({error}): make room or choose another folder with --out; "
             "an earlier checkpoint of that name is untouched"

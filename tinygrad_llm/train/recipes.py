@@ -59,6 +59,7 @@ class PretrainConfig:
     steps: int = training(600, help="optimizer steps in all")
     batch_size: int = training(16, help="windows of text in a batch")
     accumulate: int = training(1, help="batches per step: their gradients are averaged")
+    checkpoint_activations: bool = training(False, help="less memory, a third more time: compute activations twice")
     optimizer: str = training("adamw", help="muon: for the matrices in the blocks, and adamw for the rest")
     learning_rate: float = training(2e-3, help="AdamW's, at its highest, after the warm-up")
     min_learning_rate: float = training(2e-4, help="AdamW's, at the end of the schedule; Muon's falls as much")
@@ -72,6 +73,7 @@ class PretrainConfig:
     clip: float = training(1.0, help="limit of the gradient's norm; 0: none")
     seed: int = training(0, help="of the initial weights, the batches, dropout and samples")
 
+    tensorboard: bool = reports(False, help="also write curves, histograms and pictures for TensorBoard")
     log_every: int = reports(10, help="steps from one line in log.jsonl to the next")
     evaluate_every: int = reports(250, help="steps between evaluations on the validation text; 0: at the end only")
     evaluation_tokens: int = reports(65536, help="of these evaluations: how much they read; the last one reads all")
@@ -232,7 +234,9 @@ def build_model(config: PretrainConfig, vocab_size: int) -> GPT:
 
     from ..models import GPT
 
-    return GPT(model_config(config, vocab_size), np.random.default_rng(config.seed))
+    gpt = GPT(model_config(config, vocab_size), np.random.default_rng(config.seed))
+    gpt.checkpoint_activations = config.checkpoint_activations
+    return gpt
 
 
 def build_optimizer(config: PretrainConfig, model: GPT) -> Optimizer:
