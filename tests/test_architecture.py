@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "warm_up": ENGINE | {"functional", "optim"},
     "testing": {"autograd"},
     "plots": {"autograd"},
-    "school": {"autograd", "testing", "plots"},
+    "school": {"autograd", "testing", "plots", "text"},
     "cli": MODELS | {"text", "data", "generate", "evaluate", "train", "hub", "plots", "warm_up", "school", ""},
     "__main__": {"cli"},
 }

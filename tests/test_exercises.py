@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tinygrad_llm.school import all_lessons
-from tinygrad_llm.school.grader import grade_answer, load
+from tinygrad_llm.school.grader import grade_answer
+from tinygrad_llm.school.loading import load
 
 LESSONS = all_lessons(Path(__file__).parents[1] / "lessons")
 EXERCISES = [

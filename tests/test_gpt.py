@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_checks import assert_initial_weights
 
 from tinygrad_llm.autograd import Tensor, no_grad
 from tinygrad_llm.models import GPT, GPTConfig
@@ -85,17 +86,7 @@ def test_initial_loss_is_that_of_guessing():
 
 def test_initial_weights():
     config = GPTConfig(vocab_size=500, max_seq_len=64, n_layers=8, n_heads=4, d_model=128)
-    weights = GPT(config, np.random.default_rng(0)).state_dict()
-    for name, weight in weights.items():
-        if name.endswith("bias"):
-            assert not weight.any()
-        elif "norm" in name:
-            assert (weight == 1).all()
-        else:
-            residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-            assert weight.std() == pytest.approx(0.005 if residual else 0.02, rel=0.03), name
-    again = GPT(config, np.random.default_rng(0)).state_dict()
-    assert all(np.array_equal(weights[name], again[name]) for name in weights)
+    assert_initial_weights(lambda rng: GPT(config, rng), std=0.02, residual_std=0.005)
 
 
 def test_no_position_sees_the_future():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_checks import assert_initial_weights
 
 from tinygrad_llm.autograd import no_grad
 from tinygrad_llm.generate import generate, generate_naive
@@ -104,15 +105,7 @@ def test_parameter_count():
 def test_initial_weights_and_loss():
     config = replace(SMALL, vocab_size=500, n_layers=8, d_model=128, d_ff=300, init_std=0.01)
     model = Llama(config, np.random.default_rng(0))
-    weights = model.state_dict()
-    for name, weight in weights.items():
-        if "norm" in name:
-            assert (weight == 1).all()
-        else:
-            residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
-            assert weight.std() == pytest.approx(0.0025 if residual else 0.01, rel=0.03), name
-    again = Llama(config, np.random.default_rng(0)).state_dict()
-    assert all(np.array_equal(weights[name], again[name]) for name in weights)
+    assert_initial_weights(lambda rng: Llama(config, rng), std=0.01, residual_std=0.0025)
     ids, targets = np.random.default_rng(1).integers(500, size=(2, 8, 32))
     assert model.loss(ids, targets).item() == pytest.approx(math.log(500), abs=0.05)
 

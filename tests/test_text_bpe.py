@@ -8,11 +8,12 @@ import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_checks import tight_tables
 
 from tinygrad_llm.text import END_OF_TEXT, GPT2_PATTERN, BPETokenizer, bpe_train, count_words, learn_merges
 from tinygrad_llm.text.bpe_merge import merge_word_ref
-from tinygrad_llm.text.bpe_merge_kernels import EMPTY, LONG_WORD, merge_by_scan, merge_by_tree
-from tinygrad_llm.text.bpe_train import MERGES_AT_A_TIME, NONE, learn_merges_ref
+from tinygrad_llm.text.bpe_merge_kernels import LONG_WORD, merge_by_scan, merge_by_tree
+from tinygrad_llm.text.bpe_train import MERGES_AT_A_TIME, learn_merges_ref
 from tinygrad_llm.text.byte_alphabet import BASE_TOKENS, BYTE_IDS, from_visible, to_visible
 from tinygrad_llm.text.word_counts import count_words_ref
 
@@ -77,14 +78,7 @@ def test_training_on_real_words_equals_the_naive_algorithm():
 
 def test_a_full_table_of_pairs_is_replaced_without_a_trace(monkeypatch):
     sizes = []
-
-    def tight_tables(n_pairs, n_tokens):
-        """Room for these pairs, at first about as many as there are, and for those of one merge."""
-        sizes.append(1 << (2 * (min(n_pairs, 1500) + 2 * n_tokens)).bit_length())
-        keys, pairs = np.full(sizes[-1], EMPTY, dtype=np.int64), np.full((sizes[-1], 3), NONE, dtype=np.int64)
-        return keys, pairs, np.empty((sizes[-1], 2), dtype=np.int64)
-
-    monkeypatch.setattr(bpe_train, "empty_tables", tight_tables)
+    monkeypatch.setattr(bpe_train, "empty_tables", tight_tables(1500, sizes))
     rng = random.Random(0)
     letters = [chr(code) for code in range(48, 88)]
     word_counts = {"".join(rng.choices(letters, k=8)): rng.randrange(1, 9) for _ in range(600)}

@@ -6,6 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from text_checks import set_at
 
 from tinygrad_llm.text import END_OF_TEXT, BPETokenizer, CharTokenizer, load_tokenizer
 from tinygrad_llm.text.byte_alphabet import to_visible
@@ -128,17 +129,6 @@ def test_truncated_at_any_place(tmp_path):
         path.write_bytes(raw[:size])
         with pytest.raises(ValueError, match=r"tokenizer\.json is not JSON"):
             load_tokenizer(path)
-
-
-def set_at(*keys_and_value):
-    *keys, last, value = keys_and_value
-
-    def change(data):
-        for key in keys:
-            data = data[key]
-        data[last] = value
-
-    return change
 
 
 BROKEN = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_checks import tight_tables
 
 from tinygrad_llm.text import (
     WordPieceTokenizer,
@@ -19,8 +20,6 @@ from tinygrad_llm.text import (
     wordpiece_train,
 )
 from tinygrad_llm.text.bert_text import spaced
-from tinygrad_llm.text.bpe_merge_kernels import EMPTY
-from tinygrad_llm.text.bpe_train import NONE
 from tinygrad_llm.text.wordpiece import SPECIAL_TOKENS
 from tinygrad_llm.text.wordpiece_train import alphabet, learn_pieces_ref
 
@@ -145,13 +144,7 @@ def test_training_does_not_depend_on_the_order_of_the_words(word_counts, rng):
 
 def test_a_full_table_of_pairs_is_replaced_without_a_trace(monkeypatch):
     sizes = []
-
-    def tight_tables(n_pairs, n_tokens):
-        sizes.append(1 << (2 * (min(n_pairs, 700) + 2 * n_tokens)).bit_length())
-        keys, pairs = np.full(sizes[-1], EMPTY, dtype=np.int64), np.full((sizes[-1], 3), NONE, dtype=np.int64)
-        return keys, pairs, np.empty((sizes[-1], 2), dtype=np.int64)
-
-    monkeypatch.setattr(wordpiece_train, "empty_tables", tight_tables)
+    monkeypatch.setattr(wordpiece_train, "empty_tables", tight_tables(700, sizes))
     rng = random.Random(0)
     letters = [chr(code) for code in range(97, 113)]
     word_counts = {"".join(rng.choices(letters, k=6)): rng.randrange(1, 9) for _ in range(300)}

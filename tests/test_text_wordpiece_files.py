@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from text_checks import set_at
 
 from tinygrad_llm.text import BPETokenizer, WordPieceTokenizer, load_tokenizer
 from tinygrad_llm.text.wordpiece import SPECIAL_TOKENS
@@ -68,17 +69,6 @@ def test_broken_vocabularies(tmp_path):
         load_tokenizer(tmp_path / "other.txt")
     with pytest.raises(ValueError, match="holds a line end"):
         WordPieceTokenizer([*SPECIAL_TOKENS, "a\nb"]).save_vocab(path)
-
-
-def set_at(*keys_and_value):
-    *keys, last, value = keys_and_value
-
-    def change(data):
-        for key in keys:
-            data = data[key]
-        data[last] = value
-
-    return change
 
 
 BROKEN = {

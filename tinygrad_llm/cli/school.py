@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..school import Lesson, Progress, Result, all_lessons, find_lesson, grade_exercise
+from ..school.catalogue import short_path
 from ..school.grading import import_path
+from ..school.loading import load
 
 WIDTH = 100  # prose in longer lines is hard to read
 
@@ -54,7 +56,9 @@ def lesson(arguments: argparse.Namespace) -> int:
     play(chosen, show)
     console.print()
     if chosen.exercise_names:
-        console.print(f"exercises: {_short(chosen.exercises)}, then tinygrad-llm check {chosen.number}", style="bold")
+        console.print(
+            f"exercises: {short_path(chosen.exercises)}, then tinygrad-llm check {chosen.number}", style="bold"
+        )
     return 0
 
 
@@ -76,7 +80,7 @@ def check(arguments: argparse.Namespace) -> int:
         _say(console, result, _hint(chosen, name, progress.failures(key), arguments.hint))
         all_passed &= result.status == "passed"
         if result.status == "to do":
-            console.print(f"  your turn: {_short(answer)}, function {name}", style="dim")
+            console.print(f"  your turn: {short_path(answer)}, function {name}", style="dim")
     if all_passed:
         console.print(f"All {len(chosen.exercise_names)} exercises of lesson {chosen.number} are done.", style="bold")
         _say_what_is_next(console, progress)
@@ -99,8 +103,6 @@ def _say(console: Console, result: Result, hint: str | None) -> None:
 
 def _hint(lesson: Lesson, name: str, failures: int, wanted: bool) -> str | None:
     """The first hint at the second failure, the next at the third; at once if it is asked for."""
-    from ..school.grader import load
-
     number = max(failures - 2, 0 if wanted and failures else -1)
     hints = getattr(load(lesson.checks, "checks"), name).hints if number >= 0 else ()
     return hints[min(number, len(hints) - 1)] if hints else None
@@ -174,10 +176,6 @@ def _console() -> Console:
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH)
     return console
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _first_sentence(text: str) -> str:

@@ -137,7 +137,8 @@ def clean_stream(
             report.empty_documents += 1
             continue
         text, n_repeats = (whole, 0) if paragraphs is None else paragraphs.without_repeats(whole)
-        before, after = fingerprints_of([whole]), fingerprints_of([text])
+        before = fingerprints_of([whole])
+        after = before if text is whole else fingerprints_of([text])
         if came.contains(before)[0] or kept.contains(after)[0] or 2 * len(text) < len(whole):
             report.duplicate_documents += 1
             report.duplicate_characters += len(whole)

@@ -14,8 +14,8 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..functional import log_softmax
 from .context import Context
-from .prompts import Prompt, Stops, check_length, check_pad_token, check_prompt
-from .sampling import GenerationConfig, Generators, RepetitionPenalty, check_rng, next_tokens
+from .prompts import Prompt, Stops, check_request
+from .sampling import GenerationConfig, Generators, RepetitionPenalty, next_tokens
 
 
 class Step(NamedTuple):
@@ -96,11 +96,7 @@ def _start(
     model, ids, max_new_tokens: int, attention_mask=None, rng: Generators | None = None, **settings
 ) -> tuple[Prompt, Iterator[Step]]:
     """Checks all at once; the model runs when the first step is asked for."""
-    prompt, config = check_prompt(model, ids, attention_mask), GenerationConfig(**settings)
-    check_length(max_new_tokens)
-    check_pad_token(model, config.pad_token_id)
-    stops = Stops(config.stop_tokens, config.stop_sequences)
-    rng = check_rng(rng, len(prompt.ids))
+    prompt, config, stops, rng = check_request(model, ids, max_new_tokens, attention_mask, rng, **settings)
     return prompt, _steps(model, prompt, max_new_tokens, config, stops, rng)
 
 

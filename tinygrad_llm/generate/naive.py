@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from .context import next_token_logits, window_start
-from .prompts import Stops, check_length, check_pad_token, check_prompt
-from .sampling import GenerationConfig, Generators, RepetitionPenalty, check_rng, next_token_probabilities, sample
+from .prompts import check_request
+from .sampling import Generators, RepetitionPenalty, next_token_probabilities, sample
 
 
 def generate_naive(
@@ -22,11 +22,7 @@ def generate_naive(
     **settings,
 ) -> np.ndarray:
     """As `generate`, whose oracle it is."""
-    prompt, config = check_prompt(model, ids, attention_mask), GenerationConfig(**settings)
-    check_length(max_new_tokens)
-    check_pad_token(model, config.pad_token_id)
-    stops = Stops(config.stop_tokens, config.stop_sequences)
-    rng = check_rng(rng, len(prompt.ids))
+    prompt, config, stops, rng = check_request(model, ids, max_new_tokens, attention_mask, rng, **settings)
     texts = [row[start:].tolist() for row, start in zip(prompt.ids, prompt.padding, strict=True)]
     vocab_size = model.config.vocab_size
     penalties = [RepetitionPenalty(config.repetition_penalty, np.array([text]), [0], vocab_size) for text in texts]

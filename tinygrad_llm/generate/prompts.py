@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import Tensor
+from .sampling import GenerationConfig, Generators, check_rng
 
 
 def left_pad(prompts: Sequence[Sequence[int]], pad_token_id: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -79,11 +80,6 @@ def _check_mask(attention_mask, given: np.ndarray) -> np.ndarray:
     return is_token
 
 
-def check_length(max_new_tokens: int) -> None:
-    if max_new_tokens < 0:
-        raise ValueError(f"generate: max_new_tokens must be at least 0, not {max_new_tokens}.")
-
-
 class Stops:
     """What ends a text: one of some tokens, or one of some sequences of tokens."""
 
@@ -118,3 +114,15 @@ def check_pad_token(model, pad_token_id: int | None) -> None:
             f"generate: pad_token_id {pad_token_id} is outside the model's vocabulary of {model.config.vocab_size} "
             "tokens; leave it out to fill with a text's last token."
         )
+
+
+def check_request(
+    model, ids, max_new_tokens: int, attention_mask=None, rng: Generators | None = None, **settings
+) -> tuple[Prompt, GenerationConfig, Stops, Generators]:
+    """All that `generate_tokens` is given, checked; `settings` are the fields of `GenerationConfig`."""
+    prompt, config = check_prompt(model, ids, attention_mask), GenerationConfig(**settings)
+    if max_new_tokens < 0:
+        raise ValueError(f"generate: max_new_tokens must be at least 0, not {max_new_tokens}.")
+    check_pad_token(model, config.pad_token_id)
+    stops = Stops(config.stop_tokens, config.stop_sequences)
+    return prompt, config, stops, check_rng(rng, len(prompt.ids))

@@ -10,7 +10,6 @@ A lesson is `lessons/NN_name.py`, with files of the same name beside it:
 from __future__ import annotations
 
 import ast
-import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,9 +119,14 @@ def all_lessons(folder: Path | None = None) -> list[Lesson]:
 def find_lesson(wanted: str, folder: Path | None = None) -> Lesson:
     """The lesson "5", "05", "softmax_cross_entropy", or whose path this is. Raises ValueError if there is none."""
     lessons = all_lessons(folder)
-    stem = os.path.splitext(os.path.basename(wanted))[0]
+    stem = Path(wanted).stem
     for lesson in lessons:
         if stem.zfill(2) == lesson.number or stem in (lesson.name, lesson.name[3:]):
             return lesson
     numbers = f"{lessons[0].number} to {lessons[-1].number}" if len(lessons) > 1 else lessons[0].number
     raise ValueError(f"there is no lesson {wanted!r}: choose a number from {numbers} (see tinygrad-llm lessons)")
+
+
+def short_path(path: Path) -> Path:
+    """As one would type it here: relative to the current folder where it is inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.machinery
-import importlib.util
-import sys
+import functools
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .catalogue import Lesson, find_lesson
+from .catalogue import find_lesson
+from .loading import load
 
 
 def from_lesson(wanted: str, name: str) -> Any:
@@ -23,25 +24,18 @@ def from_lesson(wanted: str, name: str) -> Any:
     Raises ValueError if there is no such lesson, or it defines nothing of that name.
     """
     lesson = find_lesson(wanted)
-    definitions = _definitions(lesson)
+    definitions = _definitions(lesson.path)
     if not hasattr(definitions, name):
         raise ValueError(f"lesson {lesson.number} defines no {name!r}: see {lesson.path.name}")
     return getattr(definitions, name)
 
 
-def _definitions(lesson: Lesson) -> ModuleType:
-    loader = _DefinitionsLoader(f"definitions_of_{lesson.name}", str(lesson.path))
-    spec = importlib.util.spec_from_file_location(loader.name, lesson.path, loader=loader)
-    loaded = sys.modules.get(spec.name)
-    if loaded is not None and loaded.__file__ == str(lesson.path):
-        return loaded
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    loader.exec_module(module)
-    return module
+@functools.cache
+def _definitions(path: Path) -> ModuleType:
+    return load(path, "definitions_of", _DefinitionsLoader)
 
 
-class _DefinitionsLoader(importlib.machinery.SourceFileLoader):
+class _DefinitionsLoader(SourceFileLoader):
     """Runs a file's imports, classes and functions, and nothing else. They keep their lines, for the debugger."""
 
     def get_code(self, name: str):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .catalogue import lessons_folder
+from ..plots import save
+from .catalogue import lessons_folder, short_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +24,7 @@ def figure_path(name: str) -> Path:
 
 def save_figure(name: str, figure: Figure) -> None:
     """Write a figure of matplotlib to `figure_path(name)`, and show it."""
-    figure.savefig(figure_path(name))
+    save(figure, figure_path(name))
     show_figure(name)
 
 
@@ -34,12 +36,9 @@ def show_figure(name: str) -> None:
 
         display(Image(filename=str(path)))
     else:
-        folder = Path.cwd()
-        print(f"figure: {path.relative_to(folder) if path.is_relative_to(folder) else path}")
+        print(f"figure: {short_path(path)}")
 
 
 def _in_notebook() -> bool:
-    import sys
-
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     return shell is not None and hasattr(shell, "kernel")

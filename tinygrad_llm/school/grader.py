@@ -6,15 +6,14 @@ process that talks to the learner. What came of it is written to the file RESULT
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from .checks import WrongAnswer, what_was_raised
+from .loading import load
 
 
 def main(answer_path: str, checks_path: str, name: str, result_path: str) -> None:
@@ -50,15 +49,6 @@ def grade_answer(check: Callable, answer: Any) -> dict[str, str | None]:
     except (Exception, SystemExit) as error:
         return _result("wrong", what_was_raised(error, answer))
     return _result("passed", "")
-
-
-def load(path: Path, name: str) -> ModuleType:
-    """The module in the file `path`."""
-    spec = importlib.util.spec_from_file_location(f"{name}_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _raised_at(error: BaseException, path: Path) -> str:

@@ -6,34 +6,26 @@ keep their places, so that errors and breakpoints name the lesson's own lines.
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 
 from .catalogue import Lesson
+from .cells import read_cells
+from .loading import load
 
 
 def play(lesson: Lesson, show: Callable[[str], None]) -> None:
     """Run the lesson, and call `show(markdown)` for each cell of prose before the code after it."""
-    loader = _LessonLoader(lesson)
-    spec = importlib.util.spec_from_file_location(f"lesson_{lesson.name}", lesson.path, loader=loader)
-    module = importlib.util.module_from_spec(spec)
     prose = {cell.line: cell.text for cell in lesson.cells}
-    module._show_prose = lambda line: show(prose[line])
-    sys.modules[spec.name] = module
-    loader.exec_module(module)
+    load(lesson.path, "lesson", _LessonLoader, _show_prose=lambda line: show(prose[line]))
 
 
-class _LessonLoader(importlib.machinery.SourceFileLoader):
-    def __init__(self, lesson: Lesson):
-        super().__init__(f"lesson_{lesson.name}", str(lesson.path))
-        self.lesson = lesson
-
+class _LessonLoader(SourceFileLoader):
     def get_code(self, name: str):
         """Compiled each time: what Python keeps in __pycache__ is the file without the calls."""
-        lines = self.lesson.source.splitlines()
-        for cell in self.lesson.cells:
+        source = self.get_data(self.path).decode("utf-8")
+        lines = source.splitlines()
+        for cell in read_cells(source):
             if cell.is_prose:
                 lines[cell.line - 1] = f"_show_prose({cell.line})"
-        return self.source_to_code("\n".join(lines), str(self.lesson.path))
+        return self.source_to_code("\n".join(lines), self.path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from ..text.checks import write_json
 
 
 def state_file() -> Path:
@@ -47,12 +48,8 @@ class Progress:
         self._write()
 
     def _write(self) -> None:
-        """To a new file that takes the old one's place: an interrupted write loses nothing."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"version": 1, "exercises": self._exercises}, indent=1, sort_keys=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.replace(file.name, self.path)
+        write_json(self.path, {"version": 1, "exercises": self._exercises})
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
