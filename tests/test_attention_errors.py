@@ -57,3 +57,15 @@ def test_dropout_needs_a_probability_and_a_generator():
 def test_packed_shapes_that_do_not_fit(shape, n_heads):
     with pytest.raises(ValueError, match=r"qkv_attention: .*\(B, T, 3·C\)"):
         qkv_attention(Tensor(np.zeros(shape, "float32")), n_heads)
+
+
+def test_masks_of_packed_attention():
+    qkv = Tensor(np.zeros((2, 3, 12), "float32"))
+    with pytest.raises(
+        ValueError, match=r"qkv_attention: attn_mask of shape \(2, 3\) does not broadcast .* \(2, 2, 3, 3\)"
+    ):
+        qkv_attention(qkv, 2, np.ones((2, 3), bool))
+    with pytest.raises(TypeError, match="qkv_attention: attn_mask must be bool"):
+        qkv_attention(qkv, 2, np.ones((3, 3), int))
+    with pytest.raises(ValueError, match="attn_mask gets no gradient here"):
+        qkv_attention(qkv, 2, Tensor(np.zeros((3, 3), "float32"), requires_grad=True))

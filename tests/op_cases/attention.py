@@ -38,6 +38,12 @@ def some_mask(q, k):
     return ((3 * queries + 5 * keys) % 4 < 2) & (queries != 1)
 
 
+def padding(qkv):
+    """False for the last position of the first text, and the last three of the second, (B, 1, 1, T)."""
+    T = qkv.shape[1]
+    return (np.arange(T) < np.array([[T - 1], [T - 3]]))[:, None, None]
+
+
 def packed_ref(qkv, n_heads, **options):
     B, T, C3 = qkv.shape
     q, k, v = qkv.reshape(B, T, 3, n_heads, C3 // (3 * n_heads)).transpose(2, 0, 3, 1, 4)
@@ -162,6 +168,16 @@ CASES = [
         inputs=st.tuples(float_arrays((1, 5, 9), -2, 2)),
         example=example((1, 5, 18)),
         torch=lambda torch, qkv: packed_torch(torch, qkv, 3, scale=0.5),
+        kernels=True,
+    ),
+    OpCase(
+        name="qkv_attention-padding",
+        function=QKVAttention,
+        call=lambda qkv: qkv_attention(qkv, 2, padding(qkv), is_causal=False),
+        ref=lambda qkv: packed_ref(qkv, 2, attn_mask=padding(qkv)),
+        inputs=st.tuples(float_arrays((2, 5, 6), -2, 2)),
+        example=example((2, 5, 12)),
+        torch=lambda torch, qkv: packed_torch(torch, qkv, 2, attn_mask=torch.tensor(padding(qkv))),
         kernels=True,
     ),
 ]

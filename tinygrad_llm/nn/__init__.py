@@ -2,6 +2,7 @@
 
 from .activation import GELU, ReLU, SiLU
 from .attention import CausalSelfAttention
+from .bidirectional_attention import BidirectionalSelfAttention
 from .block import PostNormBlock, PreNormBlock
 from .container import ModuleList, Sequential
 from .dropout import Dropout
@@ -19,6 +20,7 @@ from .rotary import LinearScaling, Llama3Scaling, RotaryEmbedding
 
 __all__ = [
     "GELU",
+    "BidirectionalSelfAttention",
     "CausalSelfAttention",
     "Dropout",
     "Embedding",

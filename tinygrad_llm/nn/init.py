@@ -12,10 +12,25 @@ The scale keeps signals of about the same size from layer to layer. For a weight
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
 from .module import Parameter
+
+_skipped = ContextVar("skipped", default=False)
+
+
+@contextmanager
+def skip_init() -> Iterator[None]:
+    """Weights made inside hold nothing in particular: for models whose weights are about to be loaded."""
+    token = _skipped.set(True)
+    try:
+        yield
+    finally:
+        _skipped.reset(token)
 
 
 def generator(rng: np.random.Generator | None) -> np.random.Generator:
@@ -28,10 +43,14 @@ def generator(rng: np.random.Generator | None) -> np.random.Generator:
 
 
 def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator) -> Parameter:
+    if _skipped.get():
+        return Parameter(np.empty(shape, np.float32))
     return Parameter(rng.uniform(-bound, bound, shape).astype(np.float32))
 
 
 def normal(shape: tuple[int, ...], std: float, rng: np.random.Generator) -> Parameter:
+    if _skipped.get():
+        return Parameter(np.empty(shape, np.float32))
     return Parameter((std * rng.standard_normal(shape)).astype(np.float32))
 
 

@@ -121,17 +121,17 @@ class QKVAttention(Function):
     """Attention within the packed array; backward writes the three gradients straight into one."""
 
     @staticmethod
-    def forward(qkv, options):
+    def forward(qkv, mask, options):
         B, T, C3 = qkv.shape
         packed = np.require(qkv, requirements=["C", "W"])
         out, lse = np.empty((B, T, C3 // 3), qkv.dtype), np.empty((B * options.n_heads, T), qkv.dtype)
         (out_heads,) = packed_heads(out, options.n_heads, 1)
-        attend(out_heads, lse, *packed_heads(packed, options.n_heads), None, T, options)
-        return out, (packed, out, lse, options)
+        attend(out_heads, lse, *packed_heads(packed, options.n_heads), mask, T, options)
+        return out, (packed, mask, out, lse, options)
 
     @staticmethod
     def backward(dout, saved):
-        packed, out, lse, options = saved
+        packed, mask, out, lse, options = saved
         B, T, C3 = packed.shape
         n_parts = options.n_parts(T)
         dqkv = np.empty((n_parts * B, T, C3), packed.dtype)
@@ -141,7 +141,7 @@ class QKVAttention(Function):
         dq, dk, dv = packed_heads(dqkv, options.n_heads)
         q, k, v = packed_heads(packed, options.n_heads)
         no_mask = np.empty((0, 0), packed.dtype)
-        attend_backward(dq, dk, dv, no_mask, dout_heads, q, k, v, out_heads, lse, None, T, options)
+        attend_backward(dq, dk, dv, no_mask, dout_heads, q, k, v, out_heads, lse, mask, T, options)
         return (sum_parts(dqkv, n_parts),)
 
 
@@ -190,6 +190,7 @@ def scaled_dot_product_attention(
 def qkv_attention(
     qkv: Tensor,
     n_heads: int,
+    attn_mask: Tensor | np.ndarray | None = None,
     *,
     is_causal: bool = True,
     dropout_p: float = 0.0,
@@ -200,6 +201,7 @@ def qkv_attention(
 
     The last dim of `qkv` is [q | k | v], each n_heads times D features, as GPT-2's c_attn makes it. The same result as
     splitting it and calling `scaled_dot_product_attention`, without a copy of q, k, v or their gradients.
+    attn_mask, broadcastable to (B, n_heads, T, T), is that function's, but gets no gradient.
     """
     op = "qkv_attention"
     require_float(op, qkv)
@@ -207,11 +209,18 @@ def qkv_attention(
         raise ValueError(
             f"{op}: expected qkv of shape (B, T, 3·C) with C a multiple of n_heads={n_heads}, got {qkv.shape}."
         )
-    B, _, C3 = qkv.shape
+    B, T, C3 = qkv.shape
+    mask = None
+    if attn_mask is not None:
+        attn_mask = as_tensor(op, attn_mask)
+        check_mask(op, attn_mask, qkv, (B, n_heads, T, T))
+        if attn_mask.requires_grad:
+            raise ValueError(f"{op}: attn_mask gets no gradient here; use scaled_dot_product_attention.")
+        mask = attn_mask.data
     scale = 1 / math.sqrt(C3 // (3 * n_heads)) if scale is None else scale
     seed = dropout_seed(op, dropout_p, rng)
     options = Options((B, n_heads), n_heads, scale, is_causal, dropout_p, seed)
-    out, saved = QKVAttention.forward(qkv.data, options)
+    out, saved = QKVAttention.forward(qkv.data, mask, options)
     return QKVAttention.record(out, saved, qkv)
 
 

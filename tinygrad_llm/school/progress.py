@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..text.checks import write_json
+from ..files import write_json
 
 
 def state_file() -> Path:

@@ -15,11 +15,12 @@ from operator import index
 
 import numpy as np
 
+from ..files import read_json, write_json
 from . import hf_json
 from .bpe_merge import WordMerger, merge_table, ordinary_ids
 from .bpe_train import learn_merges
 from .byte_alphabet import BASE_TOKENS
-from .checks import check_ids, check_text, read_json, write_json
+from .checks import check_ids, check_text
 from .word_counts import count_words
 
 END_OF_TEXT = "<|endoftext|>"

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .checks import check_ids, check_text, read_json, write_json
+from ..files import read_json, write_json
+from .checks import check_ids, check_text
 
 FORMAT = "tinygrad_llm.CharTokenizer"
 N_CODE_POINTS = 0x110000

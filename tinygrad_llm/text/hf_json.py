@@ -110,11 +110,18 @@ def _check_pipeline(data: Mapping[str, Any]) -> None:
         if options is None and step != "pre_tokenizer":
             continue
         kind = options.get("type") if isinstance(options, dict) else options
+        if step == "post_processor" and kind == "TemplateProcessing" and _adds_nothing(options):
+            continue
         if kind != "ByteLevel":
             raise ValueError(f"its {step} must be 'ByteLevel' as in GPT-2, got {kind!r}, which is not supported")
     pre_tokenizer = data["pre_tokenizer"]
     if pre_tokenizer.get("add_prefix_space", True) or not pre_tokenizer.get("use_regex", True):
         raise ValueError("its pre_tokenizer must have add_prefix_space false and use_regex true, as GPT-2's")
+
+
+def _adds_nothing(template: Mapping[str, Any]) -> bool:
+    """Whether a template is the text itself: transformers writes such a one for a tokenizer without bos and eos."""
+    return template.get("single") == [{"Sequence": {"id": "A", "type_id": 0}}]
 
 
 def read_special_tokens(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from ..files import read_json
 from .bpe import BPETokenizer
 from .char import FORMAT, CharTokenizer
-from .checks import read_json
 from .wordpiece import WordPieceTokenizer
 from .wordpiece_json import OPTIONS, is_wordpiece
 

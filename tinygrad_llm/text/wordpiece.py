@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..files import read_json, write_json, write_text
 from .bert_text import split_bert_words, words_with_spans
-from .checks import check_ids, check_text, read_json, write_json, write_text
+from .checks import check_ids, check_text
 from .wordpiece_json import from_json, read_vocab, to_json
 from .wordpiece_train import CONTINUES, alphabet, learn_pieces
 
