@@ -101,6 +101,12 @@ def test_a_text_of_few_characters_for_the_context_says_so(tmp_path, text):
         (["--batch-size", "0"], "batch_size must be at least 1, not 0"),
         (["--tokenizer", "words"], "tokenizer must be one of bpe, char, not 'words'"),
         (["--tokenizer", "bpe", "--vocab-size", "100"], "vocab_size must be at least 257"),
+        (["--model", "lama"], "model must be one of gpt, llama, not 'lama' (did you mean 'llama'?)"),
+        (["--model", "llama", "--dropout", "0.1"], "dropout is a setting of gpt, and llama has no such thing: leave"),
+        (["--model", "llama", "--bias"], "bias is a setting of gpt, and llama has no such thing: leave it out"),
+        (["--n-kv-heads", "1"], "n_kv_heads is a setting of llama, and gpt has no such thing: leave it out, or choose"),
+        (["--model", "llama", "--n-kv-heads", "3"], "n_kv_heads must be 0 or a divisor of n_heads = 2, not 3"),
+        (["--model", "llama", "--n-heads", "16"], "n_heads must be such that d_model / n_heads is even"),
         (["--encoding", "klingon"], "unknown text encoding 'klingon'"),
     ],
 )

@@ -26,6 +26,16 @@ CONFIGS = {
     "muon": {"d_model": 192, "optimizer": "muon", "batch_size": 1},
     "few heads": {"n_heads": 1, "batch_size": 1, "max_seq_len": 1024},
 }
+LLAMAS = {
+    "activations": {},
+    "grouped queries": {"n_kv_heads": 1},
+    "checkpointed": {"checkpoint_activations": True, "n_layers": 6},
+    "parameters": {"d_model": 192, "batch_size": 1, "max_seq_len": 16, "n_kv_heads": 2},
+    "accumulate": {"vocab_size": 8000, "accumulate": 2, "batch_size": 2},
+    "muon": {"d_model": 192, "optimizer": "muon", "batch_size": 1, "n_kv_heads": 1},
+    "few heads": {"n_heads": 2, "n_kv_heads": 1, "batch_size": 1, "max_seq_len": 1024},
+}
+CONFIGS |= {f"llama, {name}": {"model": "llama"} | changes for name, changes in LLAMAS.items()}
 
 
 def two_steps(config: PretrainConfig) -> None:
@@ -55,9 +65,9 @@ def test_estimate_is_within_a_tenth_of_the_arrays_peak(changes):
     assert estimate_memory(config, config.vocab_size).total == pytest.approx(traced_peak(config), rel=0.1)
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_parameters_are_counted_as_the_model_counts_them(bias):
-    config = SMALL.override(bias=bias)
+@pytest.mark.parametrize("changes", [{}, {"bias": True}, {"model": "llama"}, {"model": "llama", "n_kv_heads": 2}])
+def test_parameters_are_counted_as_the_model_counts_them(changes):
+    config = SMALL.override(**changes)
     assert count_parameters(config, 300) == build_model(config, 300).num_parameters()
 
 

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 
 from tinygrad_llm import functional as F
 from tinygrad_llm import nn, no_grad
-from tinygrad_llm.models import GPT, GPTConfig
+from tinygrad_llm.models import GPT, GPTConfig, Llama, LlamaConfig
 from tinygrad_llm.plots import attention_map
 from tinygrad_llm.plots.maps import token_labels
 from tinygrad_llm.train import open_run
@@ -188,6 +188,12 @@ def test_a_picture_must_be_a_png(tmp_path):
         writer.image(1, "a", b"GIF89a")
 
 
+def assert_causal(weights: np.ndarray) -> None:
+    """(H, T, T): each row adds up to 1, and looks at nothing that follows."""
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
+    assert (np.triu(weights, 1) == 0).all()
+
+
 def test_attention_weights_give_what_the_attention_gives():
     """They are the weights with which the fused kernel mixes the values, and leave the model as it was."""
     config = GPTConfig(vocab_size=20, max_seq_len=12, n_layers=2, n_heads=2, d_model=16, dropout=0.5)
@@ -199,11 +205,38 @@ def test_attention_weights_give_what_the_attention_gives():
     with no_grad():
         x = model.token_embedding(ids[None]) + model.position_embedding(np.arange(10))
         for block, each in zip(model.blocks, weights, strict=True):
-            np.testing.assert_allclose(each.sum(-1), 1, rtol=1e-6)
-            assert (each[:, np.triu_indices(10, 1)[0], np.triu_indices(10, 1)[1]] == 0).all()
+            assert_causal(each)
             hidden = block.norm1(x)
             values = block.attention.qkv(hidden).data[0, :, 32:].reshape(10, 2, 8).swapaxes(0, 1)
             mixed = nn.Parameter((each @ values).swapaxes(0, 1).reshape(1, 10, 16))
             out = F.linear(mixed, block.attention.out.weight, block.attention.out.bias)
             np.testing.assert_allclose(out.data, block.attention(hidden).data, rtol=1e-4, atol=1e-6)
             x = block(x)
+
+
+@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+def test_attention_weights_of_a_llama_give_what_its_attention_gives(n_kv_heads):
+    """Queries and keys are turned, and each key head serves a group of query heads."""
+    config = LlamaConfig(20, 12, n_layers=2, n_heads=4, n_kv_heads=n_kv_heads, d_model=16, d_ff=32, init_std=0.5)
+    model, ids = Llama(config, np.random.default_rng(0)), np.arange(10)
+    weights = attention_weights(model, ids)
+    assert [each.shape for each in weights] == [(4, 10, 10)] * 2
+    with no_grad():
+        x = model.token_embedding(ids[None])
+        for block, each in zip(model.blocks, weights, strict=True):
+            assert_causal(each)
+            assert each[:, 1:].max() > 0.9, "it looks at something"
+            hidden = block.norm1(x)
+            values = block.attention.value(hidden).data.reshape(10, n_kv_heads, 4).swapaxes(0, 1)
+            mixed = (each @ np.repeat(values, 4 // n_kv_heads, axis=0)).swapaxes(0, 1).reshape(10, 16)
+            out = mixed @ block.attention.out.weight.data.T
+            np.testing.assert_allclose(out, block.attention(hidden).data[0], rtol=1e-4, atol=1e-5)
+            x = block(x)
+
+
+def test_a_llamas_run_has_its_pictures_too(tmp_path):
+    text = write_text(tmp_path / "text.txt")
+    pretrain(tmp_path / "run", text, "--tensorboard", "--model", "llama", "--steps", "2")
+    tags = load(tmp_path / "run" / "tensorboard").Tags()
+    assert tags["images"] == ["attention/block 0", "attention/block 1"]
+    assert "gradients/blocks.1.attention.key.weight" in tags["histograms"]

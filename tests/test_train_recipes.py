@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_llm.data import RandomBatches
+from tinygrad_llm.models import Llama, LlamaConfig
 from tinygrad_llm.optim import cosine
 from tinygrad_llm.train import (
     PRESETS,
@@ -20,7 +21,8 @@ from tinygrad_llm.train import (
     save_checkpoint,
     train_steps,
 )
-from tinygrad_llm.train.recipes import model_config
+from tinygrad_llm.train.build import gated_width, model_config
+from tinygrad_llm.train.recipes import CHOICES, OF_SOME_MODELS
 
 
 def test_nanogpt_cpu_is_nanogpts_setting():
@@ -118,11 +120,59 @@ def test_an_integer_will_do_for_a_number_but_nothing_else():
         ("seed", -1),
         ("schedule", "step"),
         ("embedded_corpus", "novels"),
+        ("model", "gtp"),
     ],
 )
 def test_values_out_of_range_name_the_field_and_the_value(name, value):
     with pytest.raises(ValueError, match=rf"^{name} must be .*, not {value!r}"):
         PretrainConfig(**{name: value})
+
+
+LLAMA = PretrainConfig(model="llama", n_heads=4, d_model=64)
+
+
+def test_settings_of_another_model_are_refused():
+    for changes in ({"dropout": 0.1}, {"bias": True}):
+        with pytest.raises(
+            ValueError, match=r"is a setting of gpt, and llama has no such thing: .* --model gpt"
+        ) as error:
+            LLAMA.override(**changes)
+        assert str(error.value).startswith(next(iter(changes)))
+    with pytest.raises(ValueError, match=r"n_kv_heads is a setting of llama, and gpt .* choose --model llama"):
+        PretrainConfig(n_kv_heads=2)
+    assert {each for models in OF_SOME_MODELS.values() for each in models} <= set(CHOICES["model"])
+
+
+def test_heads_that_no_llama_can_have():
+    for n_kv_heads in (3, 8):
+        with pytest.raises(ValueError, match=rf"n_kv_heads must be 0 or a divisor of n_heads = 4, not {n_kv_heads}"):
+            LLAMA.override(n_kv_heads=n_kv_heads)
+    with pytest.raises(ValueError, match="n_kv_heads must be a number of at least 0, not -2"):
+        LLAMA.override(n_kv_heads=-2)
+    with pytest.raises(ValueError, match=r"n_heads must be such that d_model / n_heads is even, .*, not 64"):
+        LLAMA.override(n_heads=64)
+    assert PretrainConfig(n_heads=64, d_model=64).n_heads == 64, "a gpt can"
+
+
+def test_a_llama_is_built_by_its_settings():
+    config = LLAMA.override(n_kv_heads=2, n_layers=3, max_seq_len=40, init_std=0.05, seed=7)
+    expected = LlamaConfig(100, 40, 3, n_heads=4, n_kv_heads=2, d_model=64, d_ff=192, init_std=0.05)
+    model = build_model(config, 100)
+    assert type(model) is Llama
+    assert model.config == model_config(config, 100) == expected
+    for p, q in zip(model.parameters(), Llama(expected, np.random.default_rng(7)).parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    assert build_model(config.override(n_kv_heads=0), 100).config.n_kv_heads == 4
+    assert not model.checkpoint_activations
+    assert build_model(config.override(checkpoint_activations=True), 100).checkpoint_activations
+
+
+def test_a_llama_is_as_large_as_a_gpt_without_its_table_of_positions():
+    llama, gpt = (build_model(LLAMA.override(model=model, d_model=96), 100) for model in ("llama", "gpt"))
+    assert llama.num_parameters() == gpt.num_parameters() - gpt.position_embedding.weight.data.size
+    for d_model in (16, 192, 200, 768):
+        assert gated_width(d_model) % 32 == 0
+        assert 0 <= gated_width(d_model) - 8 / 3 * d_model < 32
 
 
 def test_shakespeare_cpu_is_the_same_model_with_another_recipe():
@@ -160,8 +210,26 @@ def test_muon_takes_the_matrices_in_the_blocks_and_adamw_the_rest():
     assert len(packed + single + embeddings + vectors) == len(list(model.parameters()))
 
 
-def test_muon_learns_the_text_by_heart_as_adamw_does():
-    config = preset("debug").override(optimizer="muon", learning_rate=0.02, steps=60, schedule="linear")
+def test_muon_takes_each_of_a_llamas_matrices_by_itself():
+    """Queries, keys and values have different sizes, and no matrix holds several of them."""
+    config = LLAMA.override(optimizer="muon", n_kv_heads=1, n_layers=2)
+    model = build_model(config, 50)
+    adamw, muon = build_optimizer(config, model).optimizers
+    names = {id(p): name for name, p in model.named_parameters()}
+    (group,) = muon.param_groups
+    parts = [f"attention.{part}" for part in ("query", "key", "value", "out")]
+    parts += [f"feed_forward.{part}" for part in ("gate", "up", "down")]
+    expected = {f"blocks.{block}.{part}.weight" for block in (0, 1) for part in parts}
+    assert {names[id(p)] for p in group["params"]} == expected
+    assert group["stacked"] == 1
+    assert {p.shape for p in group["params"]} == {(64, 64), (16, 64), (192, 64), (64, 192)}
+    rest = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
+    assert rest == {name for name, _ in model.named_parameters()} - expected
+
+
+@pytest.mark.parametrize("model", CHOICES["model"])
+def test_muon_learns_the_text_by_heart_as_adamw_does(model):
+    config = preset("debug").override(model=model, optimizer="muon", learning_rate=0.02, steps=60, schedule="linear")
     model = build_model(config, 11)
     x = np.random.default_rng(0).integers(0, 11, (2, 9))
     steps = train_steps(
@@ -178,8 +246,9 @@ def test_muon_learns_the_text_by_heart_as_adamw_does():
     assert losses[-1] < 0.1
 
 
-def test_a_resumed_muon_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path):
-    config = preset("debug").override(optimizer="muon", steps=6, dropout=0.1)
+@pytest.mark.parametrize("changes", [{"dropout": 0.1}, {"model": "llama", "n_kv_heads": 1}])
+def test_a_resumed_muon_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, changes):
+    config = preset("debug").override(optimizer="muon", steps=6, **changes)
     tokens = np.random.default_rng(0).integers(0, 11, 500)
 
     def begin():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -44,24 +45,38 @@ def forward_of_attention() -> None:
 def backward_of_attention() -> None:
     """With results of forward that are made up, so that forward need not be compiled."""
     out, lse = np.ones((1, 16, 16), np.float32), np.zeros((1, 16), np.float32)
-    QKVAttention.backward(out, (np.ones((1, 16, 48), np.float32), out, lse, _options()))
+    QKVAttention.backward(out, (np.ones((1, 16, 48), np.float32), None, out, lse, _options()))
 
 
 def matrix_product() -> None:
     multiply(np.ones((64, 64), np.float32), np.ones((64, 64), np.float32))
 
 
-def the_rest() -> None:
+def the_rest_of_gpt() -> None:
     """Embedding, norm, activation, loss and optimizer."""
+    _embedding_loss_and_optimizer(lambda x: F.gelu(F.layer_norm(x, (8,), _numbers(8), _numbers(8)), "tanh"))
+
+
+def the_rest_of_llama() -> None:
+    """The same, and what turns queries and keys."""
+    angles = np.ones((2, 4), np.float32)
+    _embedding_loss_and_optimizer(
+        lambda x: F.rotary_embedding(F.silu(F.rms_norm(x, (8,), _numbers(8))).reshape(1, 2, 1, 8), angles, angles)
+    )
+
+
+def _embedding_loss_and_optimizer(between: Callable[[Tensor], Tensor]) -> None:
     ids, weight = np.zeros((1, 2), np.int64), _numbers(4, 8)
-    x = F.layer_norm(F.embedding(ids, weight), (8,), _numbers(8), _numbers(8))
-    F.gelu(x, approximate="tanh").backward(np.ones(x.shape, np.float32))
+    x = between(F.embedding(ids, weight))
+    x.backward(np.ones(x.shape, np.float32))
     F.cross_entropy(_numbers(2, 4), ids[0]).backward()
     optim.clip_grad_norm_([weight], 1.0)
     optim.AdamW([weight]).step()
 
 
-TASKS = {task.__name__: task for task in (backward_of_attention, forward_of_attention, matrix_product, the_rest)}
+OF_ALL = (backward_of_attention, forward_of_attention, matrix_product)
+TASKS = {task.__name__: task for task in (*OF_ALL, the_rest_of_gpt, the_rest_of_llama)}
+TASKS_OF = {"gpt": (*OF_ALL, the_rest_of_gpt), "llama": (*OF_ALL, the_rest_of_llama)}  # as in pretrain --model
 
 
 def is_needed() -> bool:
@@ -69,15 +84,15 @@ def is_needed() -> bool:
     return jit_enabled() and not all(map(is_kept, (attention_forward, attention_backward, matmul_kernel)))
 
 
-def compile_kernels() -> None:
-    """Compile what a training step of a GPT in float32 needs; on one core that would be no gain, and nothing is done.
+def compile_kernels(model: str = "gpt") -> None:
+    """Compile what a training step of a model in float32 needs; on one core that would be no gain, and nothing is done.
 
     A process that fails does no harm: what is missing is compiled when it is needed.
     """
     n_cores = os.cpu_count() or 1
     if n_cores > 1:
         with ThreadPoolExecutor(n_cores) as pool:
-            list(pool.map(_in_a_process, TASKS))
+            list(pool.map(_in_a_process, [task.__name__ for task in TASKS_OF[model]]))
 
 
 def _in_a_process(task: str) -> None:
@@ -89,4 +104,5 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         TASKS[sys.argv[1]]()
     else:
-        compile_kernels()
+        for model in TASKS_OF:
+            compile_kernels(model)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ..train.recipes import GROUPS, LAPTOP, PRESETS, PretrainConfig, did_you_mean
 
 COMMANDS = {
-    "pretrain": "train a GPT from nothing on text",
+    "pretrain": "train a GPT or a Llama from nothing on text",
     "generate": "let a trained model write",
     "evaluate": "measure a trained model: loss, perplexity, bits per byte",
     "tokenize": "train a tokenizer, or show the tokens of a text",
@@ -29,6 +29,7 @@ EXAMPLES = {
         tinygrad-llm pretrain --steps 500 --d-model 256          the same with other settings
         tinygrad-llm pretrain --corpus my_book.txt --out my_run  on your own text
         tinygrad-llm pretrain --preset shakespeare-cpu --corpus shakespeare.txt
+        tinygrad-llm pretrain --model llama --n-kv-heads 2       Llama's architecture, with grouped queries
         tinygrad-llm pretrain --tensorboard                      to watch it by: tensorboard --logdir runs
         tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
         tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",

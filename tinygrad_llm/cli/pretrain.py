@@ -1,4 +1,4 @@
-"""`tinygrad-llm pretrain`: from text to a trained GPT. Here is what comes before the first step; see train.py."""
+"""`tinygrad-llm pretrain`: from text to a trained model. Here is what comes before the first step; see train.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from .. import detect_anomaly
 from ..data import TokenHeader, compression_bits_per_byte, join_documents, write_tokens
-from ..text.checks import write_json
+from ..files import write_json
 from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
 from ..train.available_memory import available_memory
 from ..train.corpus import first_characters

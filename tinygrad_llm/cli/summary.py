@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..data import CompressionBaseline, read_token_header
-from ..models import GPT
+from ..files import write_json
+from ..nn import Module
 from ..plots import loss_curve
-from ..text.checks import write_json
 from ..train import Evaluation, Run, load_checkpoint
 from ..train.metrics import bits_per_byte
 from .display import duration
@@ -25,7 +25,7 @@ from .log import read_log
 from .progress import Progress
 
 
-def finish(run: Run, model: GPT, progress: Progress, baselines: CompressionBaseline, console: Console) -> str:
+def finish(run: Run, model: Module, progress: Progress, baselines: CompressionBaseline, console: Console) -> str:
     """Measure the best weights on the whole validation text, write the results into the run's folder, and show them.
 
     Returns the sample of text.
@@ -61,7 +61,7 @@ def _draw(run: Run, baselines: CompressionBaseline) -> None:
 
 
 def _summary(
-    run: Run, model: GPT, progress: Progress, result: Evaluation, baselines: CompressionBaseline
+    run: Run, model: Module, progress: Progress, result: Evaluation, baselines: CompressionBaseline
 ) -> dict[str, Any]:
     return {
         "val_bits_per_byte": result.bits_per_byte,

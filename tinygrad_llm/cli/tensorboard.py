@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data import open_tokens
-from ..models import GPT
+from ..nn import Module
 from ..plots import attention_map
 from ..train import Run
 from ..train.tracking import EventWriter, attention_weights
@@ -36,7 +36,7 @@ def write_scalars(events: EventWriter | None, line: dict[str, float], tokens_per
         events.scalars(line["step"], values | {"train/tokens_per_second": tokens_per_second})
 
 
-def write_insights(events: EventWriter | None, run: Run, model: GPT, step: int) -> None:
+def write_insights(events: EventWriter | None, run: Run, model: Module, step: int) -> None:
     """Distributions of the parameters and of their gradients (of this step, clipped), and a picture per block of where
     each head looks, at the beginning of the validation text."""
     if events is None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .. import warm_up
 from ..data import RandomBatches, open_tokens, read_token_header, sequential_batches
-from ..models import GPT
+from ..nn import Module
 from ..optim import Optimizer
 from ..train import (
     PretrainConfig,
@@ -36,7 +36,7 @@ from .summary import finish
 from .tensorboard import event_writer, write_insights, write_sample, write_scalars
 
 
-def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[GPT, Optimizer, RandomBatches]:
+def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[Module, Optimizer, RandomBatches]:
     """Model, optimizer and batches as they are before the first step.
 
     Raises ValueError where the training text is shorter than the context, or the validation text than two tokens.
@@ -116,7 +116,7 @@ def _display(console: Console, run: Run) -> Display:
     return Display(console, run.config.steps, header.text_bytes / header.n_tokens)
 
 
-def _validate(run: Run, model: GPT, step: int, progress: Progress) -> dict[str, float]:
+def _validate(run: Run, model: Module, step: int, progress: Progress) -> dict[str, float]:
     """Measure the model on (the beginning of) the validation text; keep its weights if they are the best so far."""
     result = evaluate_file(run.config, model, run.folder / "val.tokens", run.config.evaluation_tokens)
     if progress.best_loss is None or result.loss < progress.best_loss:
@@ -132,14 +132,14 @@ def _record(info: StepInfo, progress: Progress) -> dict[str, float]:
     return dataclasses.asdict(info) | {"loss": loss, "tokens": progress.tokens, "seconds": progress.total_seconds}
 
 
-def _say_what_comes(console: Console, run: Run, model: GPT, start: int) -> None:
+def _say_what_comes(console: Console, run: Run, model: Module, start: int) -> None:
     if start < run.config.steps:
         say(console, f"{run.folder}: {model.num_parameters():,} parameters, steps {start + 1} to {run.config.steps}")
         if run.config.tensorboard:
             say(console, f"to watch it: tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
         if warm_up.is_needed():
             say(console, "compiling kernels (first run only) …")
-            warm_up.compile_kernels()
+            warm_up.compile_kernels(run.config.model)
 
 
 def _say_how_to_resume(console: Console, run: Run, step: int) -> None:

@@ -6,23 +6,17 @@
     for info in steps:
         print(info.step, info.loss)
 
-Reading order: recipes, loop, objectives, metrics, checkpoint, corpus, run, memory, tracking.
+Reading order: recipes, build, loop, objectives, metrics, checkpoint, corpus, run, memory, tracking.
 """
 
+from .build import build_model, build_optimizer, build_schedule
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .corpus import Corpus, read_corpus, train_tokenizer
 from .loop import StepInfo, train_steps
 from .memory import MemoryEstimate, estimate_memory
 from .metrics import Evaluation, evaluate
 from .objectives import language_modelling
-from .recipes import (
-    PRESETS,
-    PretrainConfig,
-    build_model,
-    build_optimizer,
-    build_schedule,
-    preset,
-)
+from .recipes import PRESETS, PretrainConfig, preset
 from .run import Run, open_run
 from .tracking import EventWriter
 

@@ -2,19 +2,22 @@
 
 With N = B·T tokens in a batch, a vector per token has u = 4·N·C bytes. Training holds, at the same time or in turn,
 
-    parameters    P: the embeddings (V, C) and (T, C), and 12 C² (and biases, norms) in each of the L blocks
+    parameters    P: the embeddings (V, C) and, in a GPT, (T, C), and in each of the L blocks 12 C² (and biases, norms),
+                  in a Llama (2 + 2 g) C² + 3 C F: g = n_kv_heads / n_heads, and F = d_ff, about 8/3 C
     optimizer     2 P for AdamW; Muon keeps one number per matrix element of a block, not two
     gradients     P; they come as the activations go, so that the peak is before or after, except where several
                   batches are accumulated: then they are there from the second batch on
-    activations   16 u in a block, what its ops save for backward: norm1 1 + 1, queries, keys, values 3, attention 1,
-                  norm2 1 + 1, feed-forward 4 + 4; with dropout two masks of C bytes per token
+    activations   16 u in a block of a GPT, what its ops save for backward: norm1 1 + 1, queries, keys, values 3,
+                  attention 1, norm2 1 + 1, feed-forward 4 + 4; with dropout two masks of C bytes per token
+                  6 + 2 g + 4 F / C in one of a Llama: fewer keys and values, and of the feed-forward network gate, its
+                  SiLU, up and their product
                   and u each for the last norm and its gradient
 
-Checkpointed, a block keeps u, and one block at a time has its 16 u. Besides, an op in work has its result beside its
+Checkpointed, a block keeps u, and one block at a time has all of it. Besides, an op in work has its result beside its
 inputs: some 5 u in backward, and in the loss a piece of the scores over the vocabulary.
 
-Measured: the peak of all arrays is 0.94 to 1.06 of the estimate; that of the process, less the program itself, 1.0 to
-1.1 of it from 150 MB on, for the allocator leaves gaps.
+Measured: the peak of all arrays is 0.93 to 1.06 of the estimate; that of a GPT's process, less the program itself, 1.0
+to 1.1 of it from 150 MB on, for the allocator leaves gaps.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ops.linear_cross_entropy import CHUNK_BYTES, MIN_CHUNK_ROWS
+from .build import model_config
 from .recipes import PretrainConfig
 
 FLOAT = 4  # bytes of a float32
@@ -55,18 +59,19 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
 
     `resume`: the run begins by loading a checkpoint, which is in memory together with what it is copied to.
     """
-    C, L, u = config.d_model, config.n_layers, FLOAT * config.batch_size * config.max_seq_len * config.d_model
-    table = FLOAT * vocab_size * C  # the largest parameter as a rule
+    n_tokens, L, shape = config.batch_size * config.max_seq_len, config.n_layers, model_shape(config)
+    u = FLOAT * n_tokens * config.d_model
+    table = FLOAT * vocab_size * config.d_model  # the largest parameter as a rule
     parameters = FLOAT * count_parameters(config, vocab_size)
-    by_muon = FLOAT * 12 * C * C * L if config.optimizer == "muon" else 0
+    by_muon = FLOAT * shape.matrices * L if config.optimizer == "muon" else 0
     optimizer = 2 * parameters - by_muon
     fixed = parameters + optimizer
 
-    block = _block_activations(config)
+    block = n_tokens * shape.saved
     saved = (L * u if config.checkpoint_activations else L * block) + 2 * u + table
     again = block - u if config.checkpoint_activations else 0
-    rows = min(config.batch_size * config.max_seq_len, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (FLOAT * vocab_size)))
-    in_work = max(2 * u + FLOAT * rows * vocab_size, again + _backward_in_work(config) * u)
+    rows = min(n_tokens, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (FLOAT * vocab_size)))
+    in_work = max(2 * u + FLOAT * rows * vocab_size, again + n_tokens * shape.in_work)
     activations = saved + in_work
     if config.accumulate > 1:
         fixed += parameters  # the gradients of the batches before
@@ -80,24 +85,58 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
 
 def count_parameters(config: PretrainConfig, vocab_size: int) -> int:
     """As model.num_parameters(), without a model."""
+    shape = model_shape(config)
+    return vocab_size * config.d_model + config.n_layers * (shape.matrices + shape.vectors) + shape.besides
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What the estimate must know of a model: numbers, and bytes per token."""
+
+    matrices: int  # numbers in the matrices of a block,
+    vectors: int  # in its norms and biases,
+    besides: int  # and outside the blocks, without the table of tokens
+    saved: int  # bytes that the ops of a block save for backward,
+    in_work: int  # and that one of them in backward has at most, beside what is not freed yet
+
+
+def model_shape(config: PretrainConfig) -> ModelShape:
+    return {"gpt": _gpt_shape, "llama": _llama_shape}[config.model](config)
+
+
+def _gpt_shape(config: PretrainConfig) -> ModelShape:
     C = config.d_model
-    biases = 9 * C + 2 * C if config.bias else 0  # of the four linear layers, and of the norms
-    block = 12 * C * C + 2 * C + biases
-    return (vocab_size + config.max_seq_len) * C + config.n_layers * block + (2 if config.bias else 1) * C
-
-
-def _block_activations(config: PretrainConfig) -> int:
-    n_tokens = config.batch_size * config.max_seq_len
+    n_norm = 2 * C if config.bias else C
     statistics = 4 + config.n_heads  # mean and spread of two norms, and the attention's sum of exponentials
-    masks = 2 * config.d_model if config.dropout else 0
-    return n_tokens * (FLOAT * (16 * config.d_model + statistics) + masks)
+    masks = 2 * C if config.dropout else 0
+    return ModelShape(
+        matrices=12 * C * C,
+        vectors=2 * n_norm + (9 * C if config.bias else 0),  # the biases of the four linear layers
+        besides=config.max_seq_len * C + n_norm,
+        saved=FLOAT * (16 * C + statistics) + masks,
+        # in the feed-forward network 4 C in, 1 beside; or in attention each part's dq, dk and dv, while 10 are freed
+        in_work=FLOAT * C * max(5, 3 * _n_parts(config) - 5),
+    )
 
 
-def _backward_in_work(config: PretrainConfig) -> int:
-    """In vectors per token: in the feed-forward network 4 in, 1 beside; or in attention, where few heads are cut into
-    parts (ops/attention_layout.py), each of which has its own dq, dk and dv, while 10 are freed already."""
-    n_parts = min(math.ceil(8 / (config.batch_size * config.n_heads)), math.ceil(config.max_seq_len / 64))
-    return max(5, 3 * n_parts - 5)
+def _llama_shape(config: PretrainConfig) -> ModelShape:
+    C, llama = config.d_model, model_config(config, config.vocab_size)
+    C_kv, F = llama.n_kv_heads * llama.head_dim, llama.d_ff
+    qkv = C + 2 * C_kv
+    statistics = 2 + config.n_heads  # spread of two norms, and the attention's sum of exponentials
+    return ModelShape(
+        matrices=C * (C + qkv + 3 * F),
+        vectors=2 * C,
+        besides=C,
+        saved=FLOAT * (5 * C + qkv + 4 * F + statistics),
+        # in the product of gate and up; or in attention, where each part's gradients are added up
+        in_work=FLOAT * max(2 * F + C, (_n_parts(config) + 1) * qkv - 4 * F),
+    )
+
+
+def _n_parts(config: PretrainConfig) -> int:
+    """Into how many parts attention cuts a head where there are few (ops/attention_layout.py)."""
+    return min(math.ceil(8 / (config.batch_size * config.n_heads)), math.ceil(config.max_seq_len / 64))
 
 
 def require_memory(

@@ -9,23 +9,21 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # `tinygrad-llm --help` should not wait for the models to be imported
-    from ..models import GPT, GPTConfig
-    from ..nn import Parameter
-    from ..optim import Optimizer
+from typing import Any
 
 GROUPS = ("text", "model", "training", "reports")
 CHOICES = {
     "embedded_corpus": ("prose", "topics", "docstrings", "sources", "none"),
     "tokenizer": ("bpe", "char"),
+    "model": ("gpt", "llama"),
     "optimizer": ("adamw", "muon"),
     "schedule": ("cosine", "linear", "wsd"),
 }
+# Settings of some models only; the others must leave them at 0 or False.
+OF_SOME_MODELS = {"n_kv_heads": ("llama",), "dropout": ("gpt",), "bias": ("gpt",)}
 _TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -33,7 +31,7 @@ def _field(default: Any, group: str, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"group": group, "help": help})
 
 
-text, model, training, reports = (partial(_field, group=group) for group in GROUPS)
+text, architecture, training, reports = (partial(_field, group=group) for group in GROUPS)
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,15 @@ class PretrainConfig:
     tokenizer: str = text("bpe", help="bpe: byte-level byte-pair encoding; char: a token for each character")
     vocab_size: int = text(2048, help="how many different tokens bpe makes; char finds its own number")
 
-    n_layers: int = model(4, help="Transformer blocks on top of each other")
-    n_heads: int = model(6, help="attention heads in each block; must divide d_model")
-    d_model: int = model(192, help="numbers per token between the blocks")
-    max_seq_len: int = model(128, help="context: how many tokens the model sees at once")
-    dropout: float = model(0.0, help="part of the values zeroed in training, against overfitting")
-    bias: bool = model(False, help="biases in linear layers and norms, as in GPT-2")
-    init_std: float = model(0.02, help="spread of the initial weights")
+    model: str = architecture("gpt", help="gpt: GPT-2's architecture; llama: Llama's")
+    n_layers: int = architecture(4, help="Transformer blocks on top of each other")
+    n_heads: int = architecture(6, help="attention heads in each block; must divide d_model")
+    n_kv_heads: int = architecture(0, help="llama: heads of keys and values; must divide n_heads; 0: as many")
+    d_model: int = architecture(192, help="numbers per token between the blocks")
+    max_seq_len: int = architecture(128, help="context: how many tokens the model sees at once")
+    dropout: float = architecture(0.0, help="part of the values zeroed in training, against overfitting")
+    bias: bool = architecture(False, help="biases in linear layers and norms, as in GPT-2")
+    init_std: float = architecture(0.02, help="spread of the initial weights")
 
     steps: int = training(600, help="optimizer steps in all")
     batch_size: int = training(16, help="windows of text in a batch")
@@ -88,6 +88,7 @@ class PretrainConfig:
             self._check_type(field.name, types[field.name])
             self._check_choice(field.name)
         self._check_ranges()
+        self._check_model()
 
     def _check_type(self, name: str, wanted: Any) -> None:
         value = getattr(self, name)
@@ -110,7 +111,7 @@ class PretrainConfig:
         at_least_1 = ("vocab_size", "n_layers", "n_heads", "d_model", "max_seq_len", "steps", "batch_size")
         for name in (*at_least_1, "accumulate", "log_every", "sample_tokens"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        at_least_0 = ("max_characters", "weight_decay", "clip", "seed", "temperature")
+        at_least_0 = ("max_characters", "n_kv_heads", "weight_decay", "clip", "seed", "temperature")
         for name in (*at_least_0, "evaluate_every", "checkpoint_every", "sample_every", "min_learning_rate"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         for name in ("beta1", "beta2", "muon_momentum", "dropout"):
@@ -124,6 +125,21 @@ class PretrainConfig:
         self._require("warmup_ratio", 0 <= self.warmup_ratio <= 1, "between 0 and 1")
         divides = f"a divisor of d_model = {self.d_model}"
         self._require("n_heads", self.d_model % self.n_heads == 0, divides)
+
+    def _check_model(self) -> None:
+        for name, models in OF_SOME_MODELS.items():
+            if getattr(self, name) and self.model not in models:
+                raise ValueError(
+                    f"{name} is a setting of {' and '.join(models)}, and {self.model} has no such thing: leave it out, "
+                    f"or choose --model {models[0]}"
+                )
+        if self.model == "llama":
+            divides = f"0 or a divisor of n_heads = {self.n_heads}"
+            self._require("n_kv_heads", self.n_heads % (self.n_kv_heads or 1) == 0, divides)
+            even = (
+                f"such that d_model / n_heads is even, since a llama turns features in pairs; d_model is {self.d_model}"
+            )
+            self._require("n_heads", self.d_model // self.n_heads % 2 == 0, even)
 
     def _require(self, name: str, good: bool, wanted: str) -> None:
         if not good:
@@ -211,76 +227,3 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     begun = [other for other in names if name and other.startswith(name)]
     near = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def model_config(config: PretrainConfig, vocab_size: int) -> GPTConfig:
-    from ..models import GPTConfig
-
-    return GPTConfig(
-        vocab_size=vocab_size,
-        max_seq_len=config.max_seq_len,
-        n_layers=config.n_layers,
-        n_heads=config.n_heads,
-        d_model=config.d_model,
-        dropout=config.dropout,
-        bias=config.bias,
-        init_std=config.init_std,
-    )
-
-
-def build_model(config: PretrainConfig, vocab_size: int) -> GPT:
-    """A GPT with new weights, drawn from `config.seed`."""
-    import numpy as np
-
-    from ..models import GPT
-
-    gpt = GPT(model_config(config, vocab_size), np.random.default_rng(config.seed))
-    gpt.checkpoint_activations = config.checkpoint_activations
-    return gpt
-
-
-def build_optimizer(config: PretrainConfig, model: GPT) -> Optimizer:
-    """AdamW; weight decay is for matrices, since norms and biases do not overfit (as in GPT-3 and nanoGPT).
-
-    With optimizer="muon" the matrices in the blocks are Muon's, and AdamW keeps embeddings, norms and biases.
-    """
-    from ..optim import AdamW, Combined, Muon, decay_matrices
-    from ..optim.muon import POLAR_EXPRESS
-
-    by_muon = _block_matrices(model) if config.optimizer == "muon" else {}
-    rest = [p for name, p in model.named_parameters() if name not in by_muon]
-    adamw = AdamW(
-        decay_matrices(rest, config.weight_decay), lr=config.learning_rate, betas=(config.beta1, config.beta2)
-    )
-    if not by_muon:
-        return adamw
-    # queries, keys and values are three matrices, though they are made in one product
-    groups = [
-        {"params": [p for name, p in by_muon.items() if name.endswith("qkv.weight") == packed], "stacked": stacked}
-        for packed, stacked in ((True, 3), (False, 1))
-    ]
-    muon = Muon(
-        groups,
-        lr=config.muon_learning_rate,
-        weight_decay=config.weight_decay,
-        momentum=config.muon_momentum,
-        ns_coefficients=POLAR_EXPRESS,
-        ns_steps=len(POLAR_EXPRESS),
-    )
-    return Combined(adamw, muon)
-
-
-def _block_matrices(model: GPT) -> dict[str, Parameter]:
-    return {name: p for name, p in model.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
-
-
-def build_schedule(config: PretrainConfig) -> Callable[[int], float]:
-    """From the step (0, 1, …) to the factor on the learning rate."""
-    from .. import optim
-
-    final_factor = config.min_learning_rate / config.learning_rate
-    warmup_steps = round(config.warmup_ratio * config.steps)
-    settings = {"n_steps": config.steps, "warmup_steps": warmup_steps, "final_factor": final_factor}
-    if config.schedule == "wsd":
-        settings["decay_steps"] = min(config.steps // 5, config.steps - warmup_steps)
-    return partial(getattr(optim, config.schedule), **settings)

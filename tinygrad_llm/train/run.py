@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data import CompressionBaseline
-from ..text.checks import write_json
-from .recipes import PretrainConfig, build_model
+from ..files import write_json
+from .build import build_model
+from .recipes import PretrainConfig
 
 if TYPE_CHECKING:
-    from ..models import GPT
+    from ..nn import Module
     from ..text import BPETokenizer, CharTokenizer
     from .checkpoint import Checkpoint
 
@@ -59,7 +60,7 @@ class Run:
     def checkpoint_path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
 
-    def load_model(self, name: str = "best") -> tuple[GPT, Checkpoint]:
+    def load_model(self, name: str = "best") -> tuple[Module, Checkpoint]:
         """The model with the weights of a checkpoint: "best", or "last", which also stands in where there is no best.
 
         Raises ValueError where the checkpoint is damaged or does not fit the settings in config.json.

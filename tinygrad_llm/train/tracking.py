@@ -16,15 +16,12 @@ import struct
 import textwrap
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import nn
 from ..autograd import Tensor, no_grad
 from ..ops.softmax import softmax
-
-if TYPE_CHECKING:
-    from ..models import GPT
 
 BUCKETS = 40  # of a histogram
 MAX_VALUES = 1 << 16  # that a histogram looks at, spread evenly over a larger array
@@ -117,25 +114,39 @@ class EventWriter:
         self._file.add_event(Event(wall_time=time.time(), step=step, **content))
 
 
-def attention_weights(model: GPT, ids: np.ndarray) -> list[np.ndarray]:
+def attention_weights(model: nn.Module, ids: np.ndarray) -> list[np.ndarray]:
     """Per block, the weights (H, T, T) with which each token of ids (T,) looks at itself and the tokens before it.
 
     The fused attention never holds them, so they are computed here by the formula; without dropout.
     """
+    from ..models import GPT
+
     was_training, weights = model.training, []
     model.eval()
     with no_grad():
-        x = model.token_embedding(ids[None]) + model.position_embedding(np.arange(len(ids)))  # (1, T, C)
+        x = model.token_embedding(ids[None])  # (1, T, C)
+        if isinstance(model, GPT):
+            x = x + model.position_embedding(np.arange(len(ids)))
         for block in model.blocks:
-            weights.append(_weights(block.attention.qkv(block.norm1(x)), block.attention.n_heads))
+            weights.append(_weights(*_queries_and_keys(block.attention, block.norm1(x))))
             x = block(x)
     model.train(was_training)
     return weights
 
 
-def _weights(qkv: Tensor, n_heads: int) -> np.ndarray:
-    """softmax(q kᵀ / √D) of packed queries, keys and values (1, T, 3C), causal."""
-    _, T, width = qkv.shape
-    q, k, _ = qkv.data.reshape(T, 3, n_heads, width // (3 * n_heads)).transpose(1, 2, 0, 3)  # (H, T, D) each
+def _queries_and_keys(attention: nn.Module, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Both (H, T, D), of x (1, T, C)."""
+    n_heads, (_, T, C) = attention.n_heads, x.shape
+    if isinstance(attention, nn.GroupedQueryAttention):
+        q, k = (attention.rotary(part(x).reshape(1, T, -1, C // n_heads)) for part in (attention.query, attention.key))
+        k = np.repeat(k.data, n_heads // attention.n_kv_heads, axis=2)  # a key head for each query head
+        return q.data[0].swapaxes(0, 1), k[0].swapaxes(0, 1)
+    q, k, _ = attention.qkv(x).data.reshape(T, 3, n_heads, C // n_heads).transpose(1, 2, 0, 3)
+    return q, k
+
+
+def _weights(q: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """softmax(q kᵀ / √D), causal."""
+    T = q.shape[1]
     scores = q @ k.swapaxes(1, 2) / np.sqrt(np.float32(q.shape[-1]))
     return softmax(Tensor(np.where(np.tri(T, dtype=bool), scores, -np.inf).astype(q.dtype)), dim=-1).data
