@@ -18,7 +18,8 @@ def run(source: str) -> dict:
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_example_runs(number):
+def test_example_runs(number, monkeypatch):
+    monkeypatch.chdir(README.parent)
     names = run(BLOCKS[number])
     for name, value in names.items():
         if name.startswith("test_"):

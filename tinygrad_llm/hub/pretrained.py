@@ -1,0 +1,191 @@
+"""`load_pretrained` and `save_pretrained`: a model with its tokenizer, from a folder and into one.
+
+pretrained = load_pretrained("all-MiniLM-L6-v2")
+pretrained.model          # BERT(…), with the weights
+pretrained.tokenizer      # WordPieceTokenizer(vocab_size=30,522, …)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..files import new_folder, read_json, write_json
+from ..models import BERT, GPT, Llama
+from ..nn import init
+from .configs import READERS, WRITERS, Settings
+from .names import FAMILIES, Entry, Family, entries
+from .sentence_transformers import Pooling, read_pooling, write_pooling
+from .weights import MAX_SHARD_BYTES, WeightFiles, listed, write_weights
+
+if TYPE_CHECKING:
+    from ..text import BPETokenizer, CharTokenizer, WordPieceTokenizer
+
+MODELS = {"gpt2": GPT, "bert": BERT, "llama": Llama}
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What was in a folder."""
+
+    folder: Path
+    model: GPT | BERT | Llama  # in evaluation mode: no dropout until model.train()
+    pooling: Pooling | None  # of a sentence encoder
+
+    @cached_property
+    def tokenizer(self) -> BPETokenizer | CharTokenizer | WordPieceTokenizer:
+        """Raises FileNotFoundError where the folder has none, ValueError where it is of a kind we do not follow."""
+        from ..text import load_tokenizer
+
+        return load_tokenizer(self.folder)
+
+
+def load_pretrained(
+    folder: str | os.PathLike, *, dropout: float | None = None, rng: np.random.Generator | None = None
+) -> Pretrained:
+    """The GPT-2, BERT or Llama in a folder of Hugging Face's layout: config.json and model.safetensors, or shards.
+
+    float16 and bfloat16 weights become float32. `dropout` replaces the rates in config.json; `rng` is where dropout
+    masks come from. A BERT gets a pooler and a masked-LM head where the files have them; its next-sentence head is
+    left out.
+    Raises FileNotFoundError for what is missing, ValueError for an unknown model or setting, and one that lists the
+    missing, unexpected and wrongly shaped weights.
+    """
+    folder = Path(folder)
+    path = folder / "config.json"
+    settings = Settings(path, read_json(path, "give the folder of a model in Hugging Face's layout"))
+    if settings.data.get("model_type") not in list(FAMILIES):  # a list: what JSON holds may have no hash
+        raise settings.wrong("model_type", f"one of {', '.join(FAMILIES)}")
+    family, files = FAMILIES[settings.data["model_type"]], WeightFiles(folder)
+    names = _full_names(family, files.shapes)
+    model = _build(settings, family, names, dropout, rng)
+    table = list(entries(family, model))
+    _require_fit(files, family, table, {name: files.shapes[found] for name, found in names.items()})
+    parameters = dict(model.named_parameters())
+    for entry in table:
+        parameters[entry.ours].data = entry.join([files.read(names[name]) for name in entry.theirs])
+    _require_ties(files, family, table, names)
+    return Pretrained(folder, model.eval(), read_pooling(folder))
+
+
+def _full_names(family: Family, names: Iterable[str]) -> dict[str, str]:
+    """Name in the family's table → name in the file, which differs in old files and in those of a model alone."""
+    names = [name for name in names if not re.search(family.ignored, name)]
+    prefix = "" if any(name.startswith(family.prefix) for name in names) else family.prefix
+    found = {}
+    for name in names:
+        old, new = next((ends for ends in family.renamed if name.endswith(ends[0])), ("", ""))
+        found[prefix + name.removesuffix(old) + new] = name
+    return found
+
+
+def _build(settings: Settings, family: Family, names: dict[str, str], dropout, rng) -> GPT | BERT | Llama:
+    """The model without its weights. Raises ValueError, with the file's name, where the settings are impossible."""
+    path = settings.path
+    try:
+        config = READERS[family.model_type](settings, dropout)
+        if family.model_type == "bert":
+            heads = [any(name.startswith(head) for name in names) for head in ("bert.pooler.", "cls.predictions.")]
+            config = dataclasses.replace(config, pooler=heads[0], masked_lm=heads[1])
+        if config.n_layers > len(names):
+            raise ValueError(f"{path} tells of {config.n_layers:,} layers, which is more than there are weights")
+        with init.skip_init():
+            return MODELS[family.model_type](config, rng)
+    except MemoryError:
+        raise ValueError(f"{path} describes a model that is larger than this machine's memory") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _require_fit(files: WeightFiles, family: Family, table: list[Entry], shapes: dict[str, tuple[int, ...]]) -> None:
+    wanted = {name: entry.shape for entry in table for name in entry.theirs}
+    problems = {
+        "missing": [name for name in wanted if name not in shapes],
+        "unexpected": [name for name in shapes if name not in wanted and name not in family.tied],
+        "wrong shape": [
+            f"{name} {shapes[name]} instead of {shape}"
+            for name, shape in wanted.items()
+            if name in shapes and shapes[name] != shape
+        ],
+    }
+    found = [f"{what}: {listed(names)}" for what, names in problems.items() if names]
+    if found:
+        raise ValueError(f"{files.path} does not hold the {family.model_type} of its config.json; {'; '.join(found)}")
+
+
+def _require_ties(files: WeightFiles, family: Family, table: list[Entry], names: dict[str, str]) -> None:
+    """Raise ValueError where a second copy of a weight, which we keep once, is another."""
+    wanted = {name for entry in table for name in entry.theirs}
+    for second, first in family.tied.items():
+        copied = second in names and second not in wanted
+        if copied and not np.array_equal(files.read(names[second]), files.read(names[first])):
+            raise ValueError(
+                f"{files.path}: {second} differs from {first}, but here they are one: the model is not tied, "
+                "though its config.json says so"
+            )
+
+
+def save_pretrained(
+    model: GPT | BERT | Llama,
+    folder: str | os.PathLike,
+    tokenizer: BPETokenizer | CharTokenizer | WordPieceTokenizer | None = None,
+    pooling: Pooling | None = None,
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """Write the model into a new folder that transformers and `load_pretrained` open.
+
+    With `pooling` it is a sentence-transformers folder too. A GPT without biases gets biases of 0, for GPT-2 has them.
+    Raises ValueError where the folder exists and is not empty, TypeError for another kind of model.
+    """
+    model_type = next((name for name, kind in MODELS.items() if isinstance(model, kind)), None)
+    if model_type is None:
+        raise TypeError(f"save_pretrained writes a GPT, BERT or Llama, not a {type(model).__name__}")
+    family, arrays = FAMILIES[model_type], {}
+    parameters = dict(model.named_parameters())
+    for entry in entries(family, model):
+        arrays |= entry.split(parameters[entry.ours].data)
+    if model_type == "gpt2" and not model.config.bias:
+        arrays |= _zero_biases(arrays)
+    if model_type == "bert" and not model.config.masked_lm:  # BertModel's names, not those of a model with a head
+        arrays = {name.removeprefix(family.prefix): array for name, array in arrays.items()}
+    config = {"model_type": model_type} | WRITERS[model_type](model.config) | _special_ids(model_type, tokenizer)
+    with new_folder(folder, "choose another folder, or remove it first") as building:
+        write_json(building / "config.json", config)
+        write_weights(building, arrays, max_shard_bytes)
+        if tokenizer is not None:
+            tokenizer.save(building / "tokenizer.json")
+            settings = _tokenizer_config(getattr(tokenizer, "special_tokens", {}), model.config.max_seq_len)
+            write_json(building / "tokenizer_config.json", settings)
+        if pooling is not None:
+            write_pooling(building, pooling, model.config.d_model, model.config.max_seq_len)
+
+
+def _zero_biases(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A bias for each layer and norm of a GPT-2: as long as the norm's weight, or as the matrix (in, out) is wide."""
+    layers = {name: array for name, array in arrays.items() if re.search(r"\.h\.|\.ln_f\.", name)}
+    return {name.removesuffix("weight") + "bias": np.zeros(a.shape[-1], a.dtype) for name, a in layers.items()}
+
+
+def _special_ids(model_type: str, tokenizer) -> dict[str, int | None]:
+    if model_type == "bert":
+        return {"pad_token_id": getattr(tokenizer, "pad_id", None)}
+    return dict.fromkeys(("bos_token_id", "eos_token_id"), getattr(tokenizer, "eos_id", None))
+
+
+def _tokenizer_config(special: Container[str], max_seq_len: int) -> dict[str, object]:
+    """What transformers asks for beside tokenizer.json."""
+    if "[MASK]" in special:
+        roles = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    else:
+        roles = dict.fromkeys(("bos_token", "eos_token"), "<|endoftext|>")
+    used = {role: token for role, token in roles.items() if token in special}
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_seq_len} | used
