@@ -39,6 +39,7 @@ BENCHMARKS = {
     "scaling": 3,
     "roofline": 0.5,
     "generate": 4,
+    "embed": 3,
     "bpe": 3,
     "start": 1.5,
     "time_to_loss": 8,
