@@ -153,3 +153,13 @@ def test_dropout_and_its_generator_are_the_callers(tmp_path):
     again = load_pretrained(tmp_path / "model", dropout=0.3, rng=np.random.default_rng(5)).model.train()(ids).data
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - model.eval()(ids).data).max() > 1e-3
+
+
+@BY_NAME
+def test_the_lessons_reference_is_a_part_of_the_golden_one(name):
+    with np.load(FOLDERS / "reference.npz") as file:
+        ids, found = file[f"{name}/ids"], file[f"{name}/expected"]
+    expected = golden(name)
+    np.testing.assert_array_equal(ids, expected["ids"])
+    seen = expected["attention_mask"].astype(bool)
+    close(found, expected["hidden"][seen] if name == "bert" else expected["logits"][:, -1])
