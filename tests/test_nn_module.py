@@ -242,3 +242,18 @@ def test_integer_masks_are_refused():
     layer, x = nn.MultiheadAttention(4, 2, rng=rng()), Tensor(np.zeros((3, 1, 4), np.float32))
     with pytest.raises(TypeError, match=r"boolean .* or floating point"):
         layer(x, x, x, attn_mask=np.zeros((3, 3), np.int64))
+
+
+def test_module_dict():
+    model = nn.ModuleDict({"b": nn.Linear(1, 2, rng=rng()), "a": nn.ReLU()})
+    model["c"] = nn.Linear(2, 1, rng=rng())
+    assert (list(model), len(model), "a" in model, "x" in model) == (["b", "a", "c"], 3, True, False)
+    assert [name for name, _ in model.named_parameters()] == ["b.weight", "b.bias", "c.weight", "c.bias"]
+    assert dict(model.items())["a"] is model["a"]
+    with pytest.raises(KeyError):
+        model["x"]
+    for name in ("", "x.y", "train", 3):
+        with pytest.raises(ValueError, match="cannot be a name here"):
+            model[name] = nn.ReLU()
+    with pytest.raises(TypeError, match="ModuleDict holds modules, not int"):
+        model["x"] = 3

@@ -4,7 +4,7 @@ from .activation import GELU, ReLU, SiLU
 from .attention import CausalSelfAttention
 from .bidirectional_attention import BidirectionalSelfAttention
 from .block import PostNormBlock, PreNormBlock
-from .container import ModuleList, Sequential
+from .container import ModuleDict, ModuleList, Sequential
 from .dropout import Dropout
 from .embedding import Embedding
 from .encoder import TransformerEncoder, TransformerEncoderLayer
@@ -34,6 +34,7 @@ __all__ = [
     "LinearScaling",
     "Llama3Scaling",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "Parameter",

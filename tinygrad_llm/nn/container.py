@@ -1,8 +1,8 @@
-"""Modules that hold other modules in order: `ModuleList` to index and loop over, `Sequential` to call one by one."""
+"""Modules that hold others: `ModuleList` to loop over, `Sequential` to call one by one, `ModuleDict` to find by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..autograd import Tensor
 from .module import Module
@@ -43,3 +43,36 @@ class Sequential(ModuleList):
         for module in self:
             x = module(x)
         return x
+
+
+class ModuleDict(Module):
+    """Modules by name, in the order they were given. A name is an attribute of the walk, so it must not be taken there.
+
+    Raises ValueError for a name that is no text without dots, or one of a module's own.
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | None = None):
+        for name, module in (modules or {}).items():
+            self[name] = module
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"ModuleDict holds modules, not {type(module).__name__}.")
+        if not isinstance(name, str) or not name or "." in name or hasattr(type(self), name):
+            raise ValueError(f"ModuleDict: {name!r} cannot be a name here; take another text without dots.")
+        setattr(self, name, module)
+
+    def __getitem__(self, name: str) -> Module:
+        return dict(self.named_children())[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in dict(self.named_children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.named_children())
+
+    def items(self) -> Iterator[tuple[str, Module]]:
+        return self.named_children()
