@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import functional as F
-from ..autograd import Tensor
+from ..autograd import Tensor, checkpoint
 from ..nn import (
     GELU,
     BidirectionalSelfAttention,
@@ -90,6 +90,7 @@ class BERT(Module):
         self.blocks = ModuleList(self._block() for _ in range(c.n_layers))
         self.pooler = Linear(c.d_model, c.d_model, rng=self.rng) if c.pooler else None
         self.masked_lm_head = MaskedLMHead(c, self.rng) if c.masked_lm else None
+        self.checkpoint_activations = False  # compute activations twice instead of keeping them
         for module in self.modules():  # N(0, init_std²) for every matrix, biases 0
             if isinstance(module, (Linear, Embedding)):
                 module.weight = init.normal(module.weight.shape, c.init_std, self.rng)
@@ -121,7 +122,8 @@ class BERT(Module):
         if attention_mask is not None and not (seen := _checked("attention_mask", attention_mask, ids.shape)).all():
             mask = seen.astype(bool)[:, None, None, :]  # (B, 1, 1, T)
         for block in self.blocks:
-            x = block(x, attn_mask=mask)
+            again = self.checkpoint_activations
+            x = checkpoint(block, x, rng=self.rng, attn_mask=mask) if again else block(x, attn_mask=mask)
         return x
 
     def pooled(self, hidden: Tensor) -> Tensor:

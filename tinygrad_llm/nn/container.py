@@ -1,4 +1,4 @@
-"""Modules that hold others: `ModuleList` to loop over, `Sequential` to call one by one, `ModuleDict` to find by name."""
+"""Modules that hold others: `ModuleList` to loop over, `Sequential` to call one by one, `ModuleDict` to look up."""
 
 from __future__ import annotations
 
