@@ -34,6 +34,8 @@ LATER = {
     "models/heads.py": 19,
     "train/finetune.py": 19,
     "train/multi_task.py": 20,
+    "train/span_rows.py": 20,
+    "train/tasks.py": 19,
     "train/text_batches.py": 19,
 }
 # A file that imports one of a later lesson. Attention with a cache is one function; the lessons tell it in two parts.
@@ -42,6 +44,7 @@ AHEAD = {
     "ops/attention.py": {"ops/attention_kernels.py", "ops/attention_few_queries.py"},
     "models/gpt.py": {"nn/kv_cache.py"},
     "models/decoder.py": {"nn/kv_cache.py", "autograd/recompute.py"},
+    "train/tasks.py": {"train/span_rows.py"},
     "hub/configs.py": {"models/bert.py"},
     "hub/pretrained.py": {"models/bert.py"},
     "applications/embed.py": {"models/bert.py"},

@@ -1,0 +1,165 @@
+"""Questions with their contexts as rows of tokens, and spans of tokens as answers in the text.
+
+    [CLS] who wrote it ? [SEP] ada wrote it . [SEP]
+      0                         may be the answer
+
+A context that is too long is cut into windows that overlap by half, so that an answer is whole in one of them. Where a
+window does not hold the answer, and where there is none, the answer is the row's first token (Devlin et al. 2018,
+section 4.3: "no answer" is the span at [CLS]).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..data.examples import SpanExample
+from ..models.heads import SpanExtractor, best_spans
+from ..text import BPETokenizer, WordPieceTokenizer
+from .text_batches import EncodedText, Tokenizer, ordered_batches, training_batches
+
+EVALUATION_BATCH = 64
+
+
+class SpanRow(NamedTuple):
+    """One window of one question's context."""
+
+    encoded: EncodedText
+    allowed: np.ndarray  # (T,), True for the tokens of the context, and for the first of all: "no answer"
+    offsets: np.ndarray  # (T, 2), where each token of the context stands in it, in characters
+    example: int
+    target: tuple[int, int]  # first and last token of the answer
+
+
+def span_rows(
+    tokenizer: Tokenizer, examples: Sequence[SpanExample], max_seq_len: int, for_training: bool
+) -> list[SpanRow]:
+    """All windows of all examples; `for_training` with the place of the answer in them.
+
+    Raises ValueError where max_seq_len leaves no room for a context.
+    """
+    tokens = cache(lambda text: tokens_with_offsets(tokenizer, text))  # many questions share a context
+    rows = []
+    for number, example in enumerate(examples):
+        question, context, offsets = tokens(example.question)[0], *tokens(example.context)
+        before, after = _frame(tokenizer, question[: max_seq_len // 2])
+        room = max_seq_len - len(before) - len(after)
+        if room < 2:
+            raise ValueError(f"max_seq_len {max_seq_len} leaves no room for a context beside the question: raise it")
+        for start in _window_starts(len(context), room):
+            stop = min(start + room, len(context))
+            ids = [*before, *context[start:stop], *after]
+            encoded = EncodedText(ids, [0] * len(before) + [1] * (len(ids) - len(before)))
+            allowed = np.zeros(len(ids), bool)
+            allowed[[0, *range(len(before), len(before) + stop - start)]] = True
+            placed = np.zeros((len(ids), 2), int)
+            placed[len(before) : len(before) + stop - start] = offsets[start:stop]
+            target = _target(placed, len(before), len(before) + stop - start, example) if for_training else (0, 0)
+            rows.append(SpanRow(encoded, allowed, placed, number, target))
+    return rows
+
+
+def tokens_with_offsets(tokenizer: Tokenizer, text: str) -> tuple[list[int], np.ndarray]:
+    """Token ids, and for each where it starts and stops in the text, (n, 2) in characters."""
+    if isinstance(tokenizer, WordPieceTokenizer):
+        encoding = tokenizer.encode_with_offsets(text, add_special_tokens=False)
+        return encoding.ids, np.array(encoding.offsets, int).reshape(-1, 2)
+    ids = list(tokenizer.encode(text))
+    if not isinstance(tokenizer, BPETokenizer):
+        return ids, np.stack([np.arange(len(ids)), np.arange(len(ids)) + 1], axis=1)
+    raw = np.frombuffer(text.encode("utf-8"), np.uint8)
+    character = np.cumsum((raw & 0xC0) != 0x80) - 1  # of each byte: all but the first of a character begin with 10
+    ends = np.cumsum([len(tokenizer.tokens[token]) for token in ids], dtype=int)
+    starts = np.concatenate([[0], ends[:-1]]).astype(int)
+    return ids, np.stack([character[starts], character[ends - 1] + 1], axis=1) if ids else np.zeros((0, 2), int)
+
+
+def _frame(tokenizer: Tokenizer, question: list[int]) -> tuple[list[int], list[int]]:
+    """What stands before and after the context."""
+    end = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
+    start = [tokenizer.cls_id] if isinstance(tokenizer, WordPieceTokenizer) else end
+    return [*start, *question, *end], end
+
+
+def _window_starts(n_tokens: int, room: int) -> list[int]:
+    if n_tokens <= room:
+        return [0]
+    stride = room // 2
+    return [*range(0, n_tokens - room, stride), n_tokens - room]
+
+
+def _target(offsets: np.ndarray, first: int, stop: int, example: SpanExample) -> tuple[int, int]:
+    """The tokens of the answer among first … stop − 1, or (0, 0) where it is not, or not all, in this window."""
+    if example.start is None or stop == first:
+        return 0, 0
+    if example.start < offsets[first, 0] or example.end > offsets[stop - 1, 1]:
+        return 0, 0
+    inside = offsets[first:stop]
+    touched = np.flatnonzero((inside[:, 1] > example.start) & (inside[:, 0] < example.end))
+    return (first + int(touched[0]), first + int(touched[-1])) if len(touched) else (0, 0)
+
+
+def span_batches(rows: Sequence[SpanRow], batch_size: int, rng: np.random.Generator) -> Iterator[tuple]:
+    """Endless: (ids, attention_mask, segments, allowed, spans), as `SpanExtractor.loss` takes them."""
+    for batch in training_batches([row.encoded for row in rows], np.arange(len(rows)), batch_size, rng):
+        chosen = [rows[number] for number in batch.targets]
+        spans = np.array([row.target for row in chosen])
+        yield (batch.ids, batch.attention_mask, batch.segments, _padded(chosen, batch.ids.shape[1]), spans)
+
+
+def _padded(rows: Sequence[SpanRow], T: int) -> np.ndarray:
+    """Which tokens may be an answer, (B, T)."""
+    allowed = np.zeros((len(rows), T), bool)
+    for i, row in enumerate(rows):
+        allowed[i, : len(row.allowed)] = row.allowed
+    return allowed
+
+
+def answer_texts(
+    model: SpanExtractor, rows: Sequence[SpanRow], examples: Sequence[SpanExample]
+) -> list[tuple[str, int, float]]:
+    """For each example the best answer of all its windows: text, start in the context, probability in its window.
+
+    The text is "" where every window prefers to have no answer.
+    """
+    best = [(-np.inf, "", 0, 0.0)] * len(examples)
+    least_null = [(np.inf, 0.0)] * len(examples)
+    encoded = [row.encoded for row in rows]
+    with no_grad():
+        for numbers, batch in ordered_batches(encoded, EVALUATION_BATCH):
+            chosen = [rows[number] for number in numbers]
+            allowed = _padded(chosen, batch.ids.shape[1])
+            start, end = (x.data for x in model(batch.ids, batch.attention_mask, batch.segments, allowed))
+            for i, row in enumerate(chosen):
+                least_null[row.example] = min(least_null[row.example], _null(start[i], end[i]))
+                found = _best(start[i], end[i], row, examples[row.example].context)
+                best[row.example] = max(best[row.example], found, key=lambda each: each[0])
+    return [
+        found[1:] if found[0] >= null[0] else ("", 0, null[1]) for found, null in zip(best, least_null, strict=True)
+    ]
+
+
+def _null(start: np.ndarray, end: np.ndarray) -> tuple[float, float]:
+    """Score and probability of "no answer"."""
+    score = float(start[0] + end[0])
+    return score, float(np.exp(score - _log_sum_exp(start) - _log_sum_exp(end)))
+
+
+def _best(start: np.ndarray, end: np.ndarray, row: SpanRow, context: str) -> tuple[float, str, int, float]:
+    """Score, text, start and probability of the best answer in a window."""
+    if not row.allowed[1:].any():  # the context is empty
+        return -np.inf, "", 0, 0.0
+    without = [np.concatenate([[-np.inf], scores[1:]])[None] for scores in (start, end)]
+    ((first, last),), _ = best_spans(*without)
+    score = float(start[first] + end[last])
+    begin, stop = int(row.offsets[first, 0]), int(row.offsets[last, 1])
+    return score, context[begin:stop], begin, float(np.exp(score - _log_sum_exp(start) - _log_sum_exp(end)))
+
+
+def _log_sum_exp(scores: np.ndarray) -> float:
+    largest = scores.max()
+    return float(largest + np.log(np.exp(scores - largest).sum()))
