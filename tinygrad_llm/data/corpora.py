@@ -96,20 +96,26 @@ def python_sources(library: Path) -> list[Document]:
     return documents
 
 
-def python_docstrings(library: Path) -> list[Document]:
-    """Every docstring of a module, class, function or method, file by file and top to bottom."""
-    documents = []
+def parsed_sources(library: Path) -> Iterator[tuple[str, ast.Module]]:
+    """Each module's name and syntax tree; a file that this Python cannot parse is left out."""
     for source in python_sources(library):
         path = source.source.removeprefix("source:")
-        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # old files hold escapes that newer parsers warn about
                 tree = ast.parse(source.text)
         except SyntaxError:
             continue
-        documents += [Document(text, f"docstring:{name}") for name, text in _docstrings_of(tree, module)]
-    return documents
+        yield path.removesuffix(".py").removesuffix("/__init__").replace("/", "."), tree
+
+
+def python_docstrings(library: Path) -> list[Document]:
+    """Every docstring of a module, class, function or method, file by file and top to bottom."""
+    return [
+        Document(text, f"docstring:{name}")
+        for module, tree in parsed_sources(library)
+        for name, text in _docstrings_of(tree, module)
+    ]
 
 
 def _docstrings_of(node: ast.Module | ast.ClassDef | ast.FunctionDef, name: str) -> Iterator[tuple[str, str]]:
@@ -130,6 +136,8 @@ def c_docstrings() -> list[Document]:
         owners = [(module_name, module)]
         for name, value in sorted(vars(module).items()):
             if name.startswith("_") or not callable(value):
+                continue
+            if module_name == "sys" and name.endswith("hook"):  # notebooks and test runners put their own there
                 continue
             if getattr(value, "__module__", None) != module_name:  # put there by a debugger or a notebook
                 continue

@@ -40,16 +40,21 @@ def read_files(
     encoding, for a bad row, and for a folder that holds no text. Paths are checked at once, contents when
     their turn comes.
     """
+    require_encoding(encoding)
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    files = [file for path in paths for file in _expand(Path(path))]
+    return (document for file in files for document in _read_file(file, encoding, text_field))
+
+
+def require_encoding(encoding: str) -> None:
+    """Raise ValueError unless Python knows it."""
     try:
         "a".encode(encoding)
     except LookupError:
         raise ValueError(
             f"unknown text encoding {encoding!r}: use a name that Python knows, such as utf-8 or gb18030"
         ) from None
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
-    files = [file for path in paths for file in _expand(Path(path))]
-    return (document for file in files for document in _read_file(file, encoding, text_field))
 
 
 def _expand(path: Path) -> list[Path]:
@@ -102,7 +107,7 @@ def _read_plain(path: Path, encoding: str) -> Iterator[Document]:
 
 
 def _read_jsonl(path: Path, encoding: str, text_field: str) -> Iterator[Document]:
-    for number, line in enumerate(_lines(path, encoding), start=1):
+    for number, line in enumerate(lines_of(path, encoding), start=1):
         if not line.strip():
             continue
         where = f"{str(path)!r}, line {number}"
@@ -125,7 +130,7 @@ def _read_jsonl(path: Path, encoding: str, text_field: str) -> Iterator[Document
 
 def _read_csv(path: Path, encoding: str, text_field: str) -> Iterator[Document]:
     csv.field_size_limit(2**31 - 1)  # Python's own limit, 128 KiB, is shorter than many texts
-    rows = csv.DictReader(_lines(path, encoding), strict=True)
+    rows = csv.DictReader(lines_of(path, encoding), strict=True)
     try:
         if rows.fieldnames is None:
             return
@@ -142,7 +147,8 @@ def _read_csv(path: Path, encoding: str, text_field: str) -> Iterator[Document]:
         raise ValueError(f"{str(path)!r}, line {rows.reader.line_num}: not valid CSV ({error})") from None
 
 
-def _lines(path: Path, encoding: str) -> Iterator[str]:
+def lines_of(path: Path, encoding: str) -> Iterator[str]:
+    """The file's lines, each with "\\n" at its end; raises ValueError for a binary file and another encoding."""
     rest = ""
     for chunk in _decoded(path, encoding):
         *whole, rest = (rest + chunk).split("\n")
