@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "hub": MODELS | {"text", "files"},
     "applications": MODELS | {"text", "hub"},
     "evaluate": MODELS | {"text", "data", "generate"},
-    "train": MODELS | {"files", "text", "data", "generate", "evaluate"},
+    "train": MODELS | {"files", "text", "data", "generate", "evaluate", "hub"},
     "warm_up": ENGINE | {"functional", "optim"},
     "testing": {"autograd"},
     "plots": {"autograd"},

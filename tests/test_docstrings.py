@@ -14,7 +14,20 @@ import tinygrad_llm as tg
 
 GLOBALS = {"np": np, "tensor": tg.tensor, "zeros": tg.zeros}  # what the examples take for granted
 MODULES = [m.name for m in pkgutil.walk_packages(tg.__path__, "tinygrad_llm.") if not m.name.endswith("__main__")]
-PUBLIC = ("", ".autograd", ".data", ".functional", ".models", ".nn", ".optim", ".text", ".train")
+PUBLIC = (
+    "",
+    ".applications",
+    ".autograd",
+    ".data",
+    ".evaluate",
+    ".functional",
+    ".hub",
+    ".models",
+    ".nn",
+    ".optim",
+    ".text",
+    ".train",
+)
 EXPORTING = [importlib.import_module("tinygrad_llm" + name) for name in PUBLIC]
 
 

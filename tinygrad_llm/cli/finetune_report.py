@@ -1,0 +1,164 @@
+"""What `tinygrad-llm finetune` says at the end: how good the model is on examples that it never saw, how sure that is,
+what a simple baseline makes of the same examples, and where it is most wrong."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..data.examples import SpanExample, TextExample
+from ..data.stratify import ExampleSplit
+from ..evaluate import (
+    Interval,
+    LogisticRegression,
+    accuracy_score,
+    bootstrap_interval,
+    confusion_matrix,
+    expected_calibration_error,
+    f1_score,
+    mean_absolute_error,
+    paired_bootstrap,
+    pearson_correlation,
+    root_mean_squared_error,
+    span_scores,
+    spearman_correlation,
+)
+from ..files import write_json
+from ..plots import heat_map
+from ..train.fine_tuned import FineTuned
+from .display import duration
+
+N_MISTAKES = 5
+
+
+def write_report(
+    building: Path, out: Path, fine_tuned: FineTuned, split: ExampleSplit, facts: dict[str, Any], console: Console
+) -> None:
+    """Test the model, write report.json (and confusion.png) into `building`, and show the results."""
+    predictions = fine_tuned.predict(split.test)
+    rows, mistakes = {
+        "classify": _classes, "grade": _grades, "answer": _answers
+    }[fine_tuned.task.kind](fine_tuned, split, predictions, building)  # fmt: skip
+    write_json(
+        building / "report.json",
+        facts | {"test": {name: _plain(value) for name, value in rows.items()}, "worst_mistakes": mistakes},
+    )
+    table = Table("on the test part", "result", title=f"{out.name}: {len(split.test):,} examples never seen")
+    for name, value in rows.items():
+        table.add_row(name, str(value) if isinstance(value, (str, Interval)) else f"{value:.3f}")
+    table.add_row("wall time", duration(facts["seconds"]))
+    console.print(table)
+    if mistakes:
+        console.print(Text("worst mistakes:"))
+        for mistake in mistakes:
+            console.print(Text("  " + ", ".join(f"{name} {value!r}" for name, value in mistake.items())))
+    command = fine_tuned.task.kind
+    example = "'QUESTION' --context FILE" if command == "answer" else "'TEXT'"
+    console.print(
+        Text(f"go on with:\n  tinygrad-llm {command} {example} --from {shlex.quote(str(out))}"), soft_wrap=True
+    )
+
+
+def _plain(value) -> Any:
+    if isinstance(value, Interval):
+        return {"value": value.value, "low": value.low, "high": value.high, "confidence": value.confidence}
+    return value
+
+
+def macro_f1(true: Sequence, predicted: Sequence) -> float:
+    return float(f1_score(true, predicted, average="macro"))
+
+
+def _classes(fine_tuned: FineTuned, split: ExampleSplit, probabilities: np.ndarray, folder: Path):
+    task, rng = fine_tuned.task, np.random.default_rng(0)
+    true, predicted = [example.label for example in split.test], task.names(probabilities)
+    baseline = LogisticRegression().fit(*_texts_and_labels(split.train))
+    theirs = baseline.predict(_texts_and_labels(split.test)[0])
+    matrix, names = confusion_matrix(true, predicted, labels=task.classes), task.classes
+    titles = {"row_title": "true", "column_title": "predicted", "unit": "examples", "numbers": ".0f"}
+    heat_map(folder / "confusion.png", matrix, names, names, "what was taken for what", **titles)
+    rows = {
+        "accuracy": bootstrap_interval(accuracy_score, true, predicted, rng=rng),
+        "macro-F1": bootstrap_interval(macro_f1, true, predicted, rng=rng),
+        "accuracy of logistic regression on n-grams": bootstrap_interval(accuracy_score, true, theirs, rng=rng),
+        "macro-F1 of logistic regression on n-grams": bootstrap_interval(macro_f1, true, theirs, rng=rng),
+        "macro-F1, ours less the baseline's": str(paired_bootstrap(macro_f1, true, predicted, theirs, rng=rng)),
+        "accuracy of always the commonest class": _commonest(split, true),
+        "expected calibration error": expected_calibration_error(true, probabilities, labels=task.classes),
+    }
+    sure = probabilities.max(axis=1)
+    wrong = [i for i in np.argsort(-sure) if true[i] != predicted[i]][:N_MISTAKES]
+    mistakes = [
+        {
+            "text": _short(split.test[i]),
+            "label": true[i],
+            "predicted": predicted[i],
+            "probability": round(float(sure[i]), 3),
+        }
+        for i in wrong
+    ]
+    return rows, mistakes
+
+
+def _commonest(split: ExampleSplit, true: Sequence[str]) -> float:
+    labels = [example.label for example in split.train]
+    commonest = max(sorted(set(labels)), key=labels.count)
+    return true.count(commonest) / len(true)
+
+
+def _texts_and_labels(examples: Sequence[TextExample]) -> tuple[list[str], list]:
+    """Of a pair, both texts in one."""
+    texts = [example.text if example.pair is None else f"{example.text}\n{example.pair}" for example in examples]
+    return texts, [example.label for example in examples]
+
+
+def _grades(fine_tuned: FineTuned, split: ExampleSplit, numbers: np.ndarray, folder: Path):
+    rng, true = np.random.default_rng(0), np.array([example.label for example in split.test], float)
+    mean = np.full(len(true), fine_tuned.task.mean)
+    rows = {
+        "mean absolute error": bootstrap_interval(mean_absolute_error, true, numbers, rng=rng),
+        "root mean squared error": bootstrap_interval(root_mean_squared_error, true, numbers, rng=rng),
+        "Pearson's correlation": pearson_correlation(true, numbers),
+        "Spearman's correlation": spearman_correlation(true, numbers),
+        "mean absolute error of always the mean": mean_absolute_error(true, mean),
+        "root mean squared error of always the mean": root_mean_squared_error(true, mean),
+    }
+    worst = np.argsort(-np.abs(numbers - true))[:N_MISTAKES]
+    mistakes = [
+        {"text": _short(split.test[i]), "label": float(true[i]), "predicted": round(float(numbers[i]), 3)}
+        for i in worst
+    ]
+    return rows, mistakes
+
+
+def _answers(fine_tuned: FineTuned, split: ExampleSplit, answers, folder: Path):
+    rng, gold = np.random.default_rng(0), [example.answers for example in split.test]
+    scores = span_scores([answer.text for answer in answers], gold)
+    first = span_scores([_first_word(example) for example in split.test], gold)
+    rows = {
+        "exact match": bootstrap_interval(np.mean, scores.exact_matches, rng=rng),
+        "F1 of the words": bootstrap_interval(np.mean, scores.f1s, rng=rng),
+        "exact match of always the context's first word": float(np.mean(first.exact_matches)),
+    }
+    wrong = [i for i in np.argsort([-a.probability for a in answers]) if not scores.exact_matches[i]][:N_MISTAKES]
+    mistakes = [
+        {"question": split.test[i].question, "answer": list(gold[i]), "predicted": answers[i].text} for i in wrong
+    ]
+    return rows, mistakes
+
+
+def _first_word(example: SpanExample) -> str:
+    return next(iter(example.context.split()), "")
+
+
+def _short(example: TextExample, most: int = 120) -> str:
+    text = example.text if example.pair is None else f"{example.text} | {example.pair}"
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1] + "…"
