@@ -126,7 +126,7 @@ def debug(arguments: argparse.Namespace) -> int:
     console.print(
         f"The debugger runs lesson {chosen.number} up to line {chosen.stop_line} and stops before it:", style="bold"
     )
-    console.print(Text("  " + chosen.source.splitlines()[chosen.stop_line - 1].strip()))
+    console.print(Text("  " + chosen.source.splitlines()[chosen.stop_line - 1].strip()), soft_wrap=True)
     console.print(Text(KEY))
     command = [sys.executable, "-m", "pdb"]
     for line in (

@@ -14,8 +14,8 @@ from .linear import Linear
 from .module import Module
 
 
-class CausalSelfAttention(Module):
-    """(B, T, C) -> (B, T, C), C = d_model = n_heads · D.
+class SelfAttention(Module):
+    """What attention of a text to itself is made of; a subclass says in `forward` who may look at whom.
 
     `qkv` makes queries, keys and values in one matrix product, (C, 3C); `out` mixes the heads' results.
     `dropout` zeroes attention weights. Raises ValueError where n_heads does not divide d_model.
@@ -29,12 +29,20 @@ class CausalSelfAttention(Module):
         bias: bool = True,
         rng: np.random.Generator | None = None,
     ):
-        require_heads("CausalSelfAttention", d_model, n_heads)
+        owner = type(self).__name__
+        require_heads(owner, d_model, n_heads)
         self.n_heads = n_heads
-        self.dropout = require_probability("CausalSelfAttention", dropout)
+        self.dropout = require_probability(owner, dropout)
         self.rng = init.generator(rng)
         self.qkv = Linear(d_model, 3 * d_model, bias, self.rng)
         self.out = Linear(d_model, d_model, bias, self.rng)
+
+    def extra_repr(self) -> str:
+        return f"n_heads={self.n_heads}" + (f", dropout={self.dropout}" if self.dropout else "")
+
+
+class CausalSelfAttention(SelfAttention):
+    """(B, T, C) -> (B, T, C), C = d_model = n_heads · D."""
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         """With a `cache`, x holds the tokens after those in it, and is added to it."""
@@ -50,9 +58,6 @@ class CausalSelfAttention(Module):
         split = qkv.data.reshape(B, T, 3, self.n_heads, -1).transpose(2, 0, 3, 1, 4)  # (3, B, H, T, D), a view
         cache.append(Tensor._from_array(split[1]), Tensor._from_array(split[2]))
         return cached_attention(qkv, self.n_heads, cache.keys, cache.values, cache.length, cache.padding)
-
-    def extra_repr(self) -> str:
-        return f"n_heads={self.n_heads}" + (f", dropout={self.dropout}" if self.dropout else "")
 
 
 def require_heads(owner: str, d_model: int, n_heads: int) -> None:
