@@ -212,7 +212,7 @@ def test_ctrl_c_before_the_first_step_leaves_nothing_behind(tmp_path, text, monk
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinygrad_llm.cli.pretrain.compression_bits_per_byte", interrupt)
+    monkeypatch.setattr("tinygrad_llm.cli.objectives.compression_bits_per_byte", interrupt)
     code, _, err = call("pretrain", *TINY, "--corpus", text, "--out", tmp_path / "run")
     assert (code, err.strip()) == (130, "stopped")
     assert os.listdir(tmp_path) == []

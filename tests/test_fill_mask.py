@@ -36,7 +36,7 @@ def test_texts_have_this_guess_and_the_best_elsewhere():
 def test_what_cannot_be_filled():
     with pytest.raises(ValueError, match=r"no blank: write \[MASK\] where a word is to be guessed, not 'Return'"):
         fill_mask(BERT.model, BERT.tokenizer, "Return")
-    with pytest.raises(ValueError, match="k must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="k must be at least 1 guess for each blank, not 0"):
         fill_mask(BERT.model, BERT.tokenizer, TEXT, k=0)
     with pytest.raises(ValueError, match="this model reads 64: shorten it"):
         fill_mask(BERT.model, BERT.tokenizer, "a " * 100 + "[MASK]")

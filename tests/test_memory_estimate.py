@@ -35,13 +35,28 @@ LLAMAS = {
     "muon": {"d_model": 192, "optimizer": "muon", "batch_size": 1, "n_kv_heads": 1},
     "few heads": {"n_heads": 2, "n_kv_heads": 1, "batch_size": 1, "max_seq_len": 1024},
 }
+BERTS = {
+    "activations": {},
+    "checkpointed": {"checkpoint_activations": True, "n_layers": 6},
+    "dropout": {"dropout": 0.1},
+    "parameters": {"d_model": 192, "batch_size": 1, "max_seq_len": 16},
+    "vocabulary": {"vocab_size": 20_000, "batch_size": 2},
+    "blanks": {"vocab_size": 20_000, "mask_share": 0.4},
+    "accumulate": {"vocab_size": 8000, "accumulate": 2, "batch_size": 2},
+    "muon": {"d_model": 192, "optimizer": "muon", "batch_size": 1},
+    "few heads": {"n_heads": 1, "batch_size": 1, "max_seq_len": 1024},
+}
+CONFIGS |= {f"bert, {name}": {"model": "bert"} | changes for name, changes in BERTS.items()}
 CONFIGS |= {f"llama, {name}": {"model": "llama"} | changes for name, changes in LLAMAS.items()}
 
 
 def two_steps(config: PretrainConfig) -> None:
     model, rng = build_model(config, config.vocab_size), np.random.default_rng(0)
     ids = rng.integers(0, config.vocab_size, (config.batch_size, config.max_seq_len + 1))
-    batches = iter([(ids[:, :-1], ids[:, 1:])] * 2 * config.accumulate)
+    x, y = ids[:, :-1], ids[:, 1:]
+    if config.model == "bert":  # the loss is of the blanks only
+        y = np.where(np.arange(config.max_seq_len) < max(round(config.mask_share * config.max_seq_len), 1), y, -100)
+    batches = iter([(x, y)] * 2 * config.accumulate)
     optimizer = build_optimizer(config, model)
     settings = {"n_steps": 2, "accumulate": config.accumulate, "clip": 1.0}
     for info in train_steps(model, batches, language_modelling, optimizer, lambda step: 1.0, **settings):
@@ -65,7 +80,9 @@ def test_estimate_is_within_a_tenth_of_the_arrays_peak(changes):
     assert estimate_memory(config, config.vocab_size).total == pytest.approx(traced_peak(config), rel=0.1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"bias": True}, {"model": "llama"}, {"model": "llama", "n_kv_heads": 2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"bias": True}, {"model": "llama"}, {"model": "llama", "n_kv_heads": 2}, {"model": "bert"}]
+)
 def test_parameters_are_counted_as_the_model_counts_them(changes):
     config = SMALL.override(**changes)
     assert count_parameters(config, 300) == build_model(config, 300).num_parameters()

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 
 from tinygrad_llm import functional as F
 from tinygrad_llm import nn, no_grad
-from tinygrad_llm.models import GPT, GPTConfig, Llama, LlamaConfig
+from tinygrad_llm.models import BERT, GPT, BERTConfig, GPTConfig, Llama, LlamaConfig
 from tinygrad_llm.plots import attention_map
 from tinygrad_llm.plots.maps import token_labels
 from tinygrad_llm.train import open_run
@@ -232,6 +232,40 @@ def test_attention_weights_of_a_llama_give_what_its_attention_gives(n_kv_heads):
             out = mixed @ block.attention.out.weight.data.T
             np.testing.assert_allclose(out, block.attention(hidden).data[0], rtol=1e-4, atol=1e-5)
             x = block(x)
+
+
+def test_attention_weights_of_a_bert_give_what_its_attention_gives():
+    """They are of the block's input itself, since the norms come after, and look both ways."""
+    config = BERTConfig(20, 12, n_layers=2, n_heads=2, d_model=16, d_ff=32, dropout=0.5, init_std=0.5)
+    model, ids = BERT(config, np.random.default_rng(0)), np.arange(10)
+    weights = attention_weights(model, ids)
+    assert model.training
+    model.eval()
+    with no_grad():
+        x = model.token_embedding(ids[None]) + model.position_embedding(np.arange(10))
+        x = model.norm(x + model.segment_embedding(np.zeros(10, np.int64)))
+        for block, each in zip(model.blocks, weights, strict=True):
+            np.testing.assert_allclose(each.sum(-1), 1, rtol=1e-6)
+            assert (each.shape, each[:, 0, 1:].max() > 0.05) == ((2, 10, 10), True)
+            values = block.attention.qkv(x).data[0, :, 32:].reshape(10, 2, 8).swapaxes(0, 1)
+            mixed = nn.Parameter((each @ values).swapaxes(0, 1).reshape(1, 10, 16))
+            out = F.linear(mixed, block.attention.out.weight, block.attention.out.bias)
+            np.testing.assert_allclose(out.data, block.attention(x).data, rtol=1e-4, atol=1e-5)
+            x = block(x)
+        np.testing.assert_array_equal(x.data, model(ids[None]).data)
+
+
+def test_a_berts_run_has_its_pictures_and_curves_too(tmp_path):
+    text = write_text(tmp_path / "text.txt")
+    options = ("--model", "bert", "--vocab-size", "100", "--steps", "2")
+    pretrain(tmp_path / "run", text, "--tensorboard", *options)
+    events = load(tmp_path / "run" / "tensorboard")
+    tags = events.Tags()
+    assert tags["images"] == ["attention/block 0", "attention/block 1"]
+    assert {"validation/loss", "validation/accuracy", "validation/unigram_loss"} <= set(tags["scalars"])
+    assert "gradients/masked_lm_head.bias" in tags["histograms"]
+    (sample,) = events.Tensors("sample")
+    assert "[guess]" in sample.tensor_proto.string_val[0].decode()
 
 
 def test_a_llamas_run_has_its_pictures_too(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinygrad_llm.data import RandomBatches
-from tinygrad_llm.models import Llama, LlamaConfig
+from tinygrad_llm.models import BERT, BERTConfig, Llama, LlamaConfig
 from tinygrad_llm.optim import cosine
 from tinygrad_llm.train import (
     PRESETS,
@@ -22,7 +22,7 @@ from tinygrad_llm.train import (
     train_steps,
 )
 from tinygrad_llm.train.build import gated_width, model_config
-from tinygrad_llm.train.recipes import CHOICES, OF_SOME_MODELS
+from tinygrad_llm.train.recipes import CHOICES, OF_SOME_MODELS, TOKENIZERS_OF
 
 
 def test_nanogpt_cpu_is_nanogpts_setting():
@@ -86,7 +86,9 @@ def test_unknown_names_suggest_the_nearest():
         preset("latop")
     with pytest.raises(TypeError, match=r"no setting 'learning_rat' \(did you mean 'learning_rate'\?\)"):
         preset("laptop").override(learning_rat=1)
-    with pytest.raises(ValueError, match=r"tokenizer must be one of bpe, char, not 'bp' \(did you mean 'bpe'\?\)"):
+    with pytest.raises(
+        ValueError, match=r"tokenizer must be one of bpe, char, wordpiece, not 'bp' \(did you mean 'bpe'\?\)"
+    ):
         PretrainConfig(tokenizer="bp")
 
 
@@ -134,13 +136,14 @@ LLAMA = PretrainConfig(model="llama", n_heads=4, d_model=64)
 def test_settings_of_another_model_are_refused():
     for changes in ({"dropout": 0.1}, {"bias": True}):
         with pytest.raises(
-            ValueError, match=r"is a setting of gpt, and llama has no such thing: .* --model gpt"
+            ValueError, match=r"is a setting of gpt( and bert)?, not of llama: leave it out, or choose --model gpt"
         ) as error:
             LLAMA.override(**changes)
         assert str(error.value).startswith(next(iter(changes)))
-    with pytest.raises(ValueError, match=r"n_kv_heads is a setting of llama, and gpt .* choose --model llama"):
+    with pytest.raises(ValueError, match=r"n_kv_heads is a setting of llama, not of gpt: .* choose --model llama"):
         PretrainConfig(n_kv_heads=2)
     assert {each for models in OF_SOME_MODELS.values() for each in models} <= set(CHOICES["model"])
+    assert set(TOKENIZERS_OF) == set(CHOICES["model"])
 
 
 def test_heads_that_no_llama_can_have():
@@ -173,6 +176,22 @@ def test_a_llama_is_as_large_as_a_gpt_without_its_table_of_positions():
     for d_model in (16, 192, 200, 768):
         assert gated_width(d_model) % 32 == 0
         assert 0 <= gated_width(d_model) - 8 / 3 * d_model < 32
+
+
+def test_a_bert_changes_a_preset_and_what_is_given_changes_that():
+    bert = preset("laptop").override(model="bert", d_model=96, mask_share=0.3)
+    assert (bert.tokenizer, bert.optimizer, bert.learning_rate) == ("wordpiece", "muon", 1e-3)
+    assert bert.override(steps=7, optimizer="adamw").override(model="bert").optimizer == "adamw"
+    assert preset("debug").override(model="bert", optimizer="adamw", learning_rate=2e-3).learning_rate == 2e-3
+    expected = BERTConfig(100, 128, 2, 4, 6, 96, d_ff=384, dropout=0.0)
+    model = build_model(bert, 100)
+    assert type(model) is BERT
+    assert model.config == model_config(bert, 100) == expected
+    for p, q in zip(model.parameters(), BERT(expected, np.random.default_rng(0)).parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    assert build_model(bert.override(checkpoint_activations=True), 100).checkpoint_activations
+    with pytest.raises(ValueError, match="mask_share is a setting of bert, not of gpt: leave it out, or choose"):
+        bert.override(model="gpt", tokenizer="bpe")
 
 
 def test_shakespeare_cpu_is_the_same_model_with_another_recipe():

@@ -26,7 +26,7 @@ kind, settings = sys.argv[1], json.loads(sys.argv[2])
 for task in warm_up.TASKS_OF[kind]:
     task()
 before = compiled()
-config = PretrainConfig(model=kind, n_layers=1, n_heads=2, d_model=32, max_seq_len=16, **settings)
+config = PretrainConfig().override(model=kind, n_layers=1, n_heads=2, d_model=32, max_seq_len=16, **settings)
 model = build_model(config, 70)
 ids = np.zeros((4, 16), np.int64)
 for _ in train_steps(model, iter([(ids, ids)]), language_modelling, build_optimizer(config, model),
@@ -38,7 +38,13 @@ print(sorted(name for name, _ in compiled() - before))
 
 @pytest.mark.parametrize(
     ("model", "settings"),
-    [("gpt", {}), ("gpt", {"bias": True, "dropout": 0.1}), ("llama", {}), ("llama", {"n_kv_heads": 1})],
+    [
+        ("gpt", {}),
+        ("gpt", {"bias": True, "dropout": 0.1}),
+        ("llama", {}),
+        ("llama", {"n_kv_heads": 1}),
+        ("bert", {"dropout": 0.1}),
+    ],
 )
 def test_a_training_step_finds_its_kernels_compiled(model, settings):
     code = [sys.executable, "-c", COMPILED_BY_A_STEP, model, json.dumps(settings)]

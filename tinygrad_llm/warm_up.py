@@ -65,6 +65,11 @@ def the_rest_of_llama() -> None:
     )
 
 
+def the_rest_of_bert() -> None:
+    """The same, but with the exact GELU, and where tokens are hidden; attention looks both ways."""
+    _embedding_loss_and_optimizer(lambda x: F.gelu(F.layer_norm(x, (8,), _numbers(8), _numbers(8))))
+
+
 def _embedding_loss_and_optimizer(between: Callable[[Tensor], Tensor]) -> None:
     ids, weight = np.zeros((1, 2), np.int64), _numbers(4, 8)
     x = between(F.embedding(ids, weight))
@@ -75,8 +80,12 @@ def _embedding_loss_and_optimizer(between: Callable[[Tensor], Tensor]) -> None:
 
 
 OF_ALL = (backward_of_attention, forward_of_attention, matrix_product)
-TASKS = {task.__name__: task for task in (*OF_ALL, the_rest_of_gpt, the_rest_of_llama)}
-TASKS_OF = {"gpt": (*OF_ALL, the_rest_of_gpt), "llama": (*OF_ALL, the_rest_of_llama)}  # as in pretrain --model
+TASKS = {task.__name__: task for task in (*OF_ALL, the_rest_of_gpt, the_rest_of_llama, the_rest_of_bert)}
+TASKS_OF = {  # as in pretrain --model
+    "gpt": (*OF_ALL, the_rest_of_gpt),
+    "llama": (*OF_ALL, the_rest_of_llama),
+    "bert": (*OF_ALL, the_rest_of_bert),
+}
 
 
 def is_needed() -> bool:

@@ -27,10 +27,13 @@ class Guess(NamedTuple):
 def fill_mask(model: BERT, tokenizer: WordPieceTokenizer, text: str, k: int = 5) -> list[list[Guess]]:
     """For each [MASK] of the text, in order, its k likeliest tokens. Blanks are guessed independently of each other.
 
-    Raises ValueError where the text has no [MASK], where it is longer than the model reads, and for k below 1.
+    Raises ValueError where the text has no [MASK], where it is longer than the model reads, for k below 1, and where
+    the tokenizer knows no [MASK]. The model must be in evaluation mode, or dropout makes the guesses random.
     """
     if k < 1:
-        raise ValueError(f"fill_mask: k must be at least 1, not {k}")
+        raise ValueError(f"k must be at least 1 guess for each blank, not {k}")
+    if getattr(tokenizer, "mask_id", None) is None:
+        raise ValueError("the tokenizer has no [MASK], so no text can have a blank: give the tokenizer of a BERT")
     ids = np.array(tokenizer.encode(text))
     blanks = np.flatnonzero(ids == tokenizer.mask_id)
     if len(blanks) == 0:

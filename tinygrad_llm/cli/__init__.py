@@ -46,8 +46,18 @@ def _run(arguments: argparse.Namespace) -> int:
             from .pretrain import pretrain as command
         case "generate":
             from .generate import generate as command
+        case "fill-mask":
+            from .fill_mask import fill_mask as command
         case "evaluate":
             from .evaluate import evaluate as command
+        case "finetune":
+            from .finetune import finetune as command
+        case "classify" | "grade" | "answer":
+            from .predict import predict as command
+        case "embed" | "search":
+            from . import predict
+
+            command = getattr(predict, arguments.command)
         case "tokenize":
             from .tokenize import tokenize as command
         case "info":

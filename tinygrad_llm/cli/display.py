@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.panel import Panel
@@ -12,19 +13,21 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from ..train import StepInfo
-from ..train.metrics import bits_per_byte
 
 PLAIN_SECONDS = 10  # between two plain lines
 RECENT_STEPS = 20  # what the shown loss and speed are means of
 
 
 class Display:
-    """Used in a `with` block: `update` after each step, `say` and `sample` for text that stays above."""
+    """Used in a `with` block: `update` after each step, `say` and `sample` for text that stays above.
 
-    def __init__(self, console: Console, n_steps: int, bytes_per_token: float):
+    `shown` makes of a loss what is to be seen of it.
+    """
+
+    def __init__(self, console: Console, n_steps: int, shown: Callable[[float], str]):
         self.console = console
         self.n_steps = n_steps
-        self.bytes_per_token = bytes_per_token
+        self.shown = shown
         self.live = console.is_terminal and not os.environ.get("CI")
         self.recent: deque[StepInfo] = deque(maxlen=RECENT_STEPS)
         self._last_line = -float("inf")
@@ -57,8 +60,7 @@ class Display:
         speed = sum(info.tokens for info in recent) / seconds
         left = duration((self.n_steps - self.recent[-1].step) * seconds / len(recent))
         loss = sum(info.loss for info in self.recent) / len(self.recent)
-        bits = bits_per_byte(loss, self.bytes_per_token)
-        return f"loss {loss:.3f}  {bits:.3f} bits/byte  {speed:,.0f} tokens/s  {left} left"
+        return f"{self.shown(loss)}  {speed:,.0f} tokens/s  {left} left"
 
     def say(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)

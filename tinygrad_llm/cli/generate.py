@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -23,6 +24,11 @@ def generate(arguments: argparse.Namespace) -> int:
         raise ValueError("--stop must not be empty: give the text to end at")
     check_beams(arguments)
     run = open_run(arguments.run)
+    if run.config.model == "bert":
+        raise ValueError(
+            f"{arguments.run!r} holds a BERT, which does not write, but fills blanks: tinygrad-llm fill-mask --from "
+            f"{shlex.quote(arguments.run)} 'Return the [MASK] of items.'"
+        )
     tokenizer = run.tokenizer
     prompt = prompt_ids(tokenizer, arguments.prompt)
     model, _ = run.load_model(arguments.checkpoint)

@@ -10,11 +10,19 @@ import typing
 from collections.abc import Sequence
 
 from ..train.recipes import GROUPS, LAPTOP, PRESETS, PretrainConfig, did_you_mean
+from .finetune_options import PREDICTING, finetune_options, predict_options
 
 COMMANDS = {
-    "pretrain": "train a GPT or a Llama from nothing on text",
+    "pretrain": "train a GPT, a Llama or a BERT from nothing on text",
     "generate": "let a trained model write",
-    "evaluate": "measure a trained model: loss, perplexity, bits per byte",
+    "fill-mask": "let a BERT guess the blanks of a text",
+    "evaluate": "measure a trained model: loss, and bits per byte or blanks guessed",
+    "finetune": "adapt a model to a task: classes, grades, or answers in a text",
+    "classify": "say which class texts are of, by a model that finetune made",
+    "grade": "give texts numbers, by a model that finetune made",
+    "answer": "find answers in a text, by a model that finetune made",
+    "embed": "make vectors of texts, by a BERT",
+    "search": "find texts by what they mean, by a BERT",
     "tokenize": "train a tokenizer, or show the tokens of a text",
     "info": "what this installation, or a run, is made of",
     "lessons": "list the lessons: what you have done, and what is next",
@@ -30,6 +38,7 @@ EXAMPLES = {
         tinygrad-llm pretrain --corpus my_book.txt --out my_run  on your own text
         tinygrad-llm pretrain --preset shakespeare-cpu --corpus shakespeare.txt
         tinygrad-llm pretrain --model llama --n-kv-heads 2       Llama's architecture, with grouped queries
+        tinygrad-llm pretrain --model bert                       BERT's: it learns to fill blanks
         tinygrad-llm pretrain --tensorboard                      to watch it by: tensorboard --logdir runs
         tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
         tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",
@@ -37,9 +46,25 @@ EXAMPLES = {
         tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator"
         tinygrad-llm generate --run runs/laptop-1 --temperature 0.5 --top-k 20 --n-samples 3
         tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator" --beams 4""",
+    "fill-mask": """\
+        tinygrad-llm fill-mask "Return the [MASK] of items." --from runs/laptop-1
+        tinygrad-llm fill-mask "Return the [MASK] of [MASK]." --from bert-base-uncased --top-k 10 --json""",
     "evaluate": """\
         tinygrad-llm evaluate --run runs/laptop-1                    on the text kept back in training
         tinygrad-llm evaluate --run runs/laptop-1 --corpus other.txt""",
+    "finetune": """\
+        tinygrad-llm finetune classify --from runs/laptop-1 --data reviews.csv --text-column review --label-column stars
+        tinygrad-llm finetune classify --from all-MiniLM-L6-v2 --embedded packages --out my_classifier
+        tinygrad-llm finetune answer --from runs/bert-1 --data squad.json""",
+    "classify": """\
+        tinygrad-llm classify "Sort the list in place." --from my_classifier
+        tinygrad-llm classify --from my_classifier --json < texts.txt > labels.jsonl""",
+    "grade": 'tinygrad-llm grade "Oxygen and iron." --from my_grader',
+    "answer": 'tinygrad-llm answer "Who wrote it?" --context story.txt --from my_answerer',
+    "embed": 'tinygrad-llm embed "Sort the list in place." --from all-MiniLM-L6-v2',
+    "search": """\
+        tinygrad-llm search "wait until a thread is done" --from all-MiniLM-L6-v2
+        tinygrad-llm search "my question" --in notes.txt --from all-MiniLM-L6-v2""",
     "tokenize": """\
         tinygrad-llm tokenize "Hello, world" --from runs/laptop-1
         tinygrad-llm tokenize --train --corpus my_book.txt --vocab-size 1000 --out tokenizer.json
@@ -61,7 +86,8 @@ EXAMPLES = {
         tinygrad-llm notebook 05
         tinygrad-llm notebook 05 --no-open""",
 }
-OPERANDS = {"tokenize": " [text]", "info": " [FOLDER]", "check": " [LESSON]"}
+OPERANDS = {"fill-mask": " TEXT", "finetune": " TASK", "tokenize": " [text]", "info": " [FOLDER]", "check": " [LESSON]"}
+OPERANDS |= dict.fromkeys(PREDICTING, " [TEXT …]")
 OPERANDS |= dict.fromkeys(("lesson", "debug", "notebook"), " LESSON")
 
 
@@ -91,9 +117,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parsers = {name: _command(commands, name, help) for name, help in COMMANDS.items()}
     _pretrain_options(parsers["pretrain"])
     _generate_options(parsers["generate"])
+    _fill_mask_options(parsers["fill-mask"])
     _evaluate_options(parsers["evaluate"])
     _tokenize_options(parsers["tokenize"])
     parsers["info"].add_argument("run", nargs="?", metavar="FOLDER", help="a run's folder")
+    finetune_options(parsers["finetune"], integer, number)
+    for name in PREDICTING:
+        predict_options(parsers[name], name)
     _school_options(parsers)
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         parser.error(f"there is no command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}")
@@ -176,6 +206,14 @@ def _generate_options(parser: Parser) -> None:
     parser.add_argument("--n-samples", type=integer, default=1, metavar="N", help="how many texts (default: 1)")
     help = "the same seed gives the same text (default: another text each time)"
     parser.add_argument("--seed", type=integer, metavar="N", help=help)
+
+
+def _fill_mask_options(parser: Parser) -> None:
+    parser.add_argument("text", metavar="TEXT", help="with [MASK] where a word is to be guessed")
+    help = "the folder of a run, or of a BERT in Hugging Face's layout"
+    parser.add_argument("--from", dest="source", required=True, metavar="FOLDER", help=help)
+    parser.add_argument("--top-k", type=integer, default=5, metavar="N", help="guesses for each blank (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print the guesses as JSON")
 
 
 def _evaluate_options(parser: Parser) -> None:

@@ -6,20 +6,19 @@ import argparse
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from .. import detect_anomaly
-from ..data import TokenHeader, compression_bits_per_byte, join_documents, write_tokens
+from ..data import TokenHeader, write_tokens
 from ..files import write_json
 from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
 from ..train.available_memory import available_memory
-from ..train.corpus import first_characters
 from ..train.memory import format_bytes, require_memory
 from ..train.run import new_folder, require_free, save_config
 from ..train.tracking import require_tensorboard
+from .objectives import objective_of
 from .parser import config_fields
 from .train import build, say, train
 
@@ -28,7 +27,6 @@ RESUMABLE = (
     "steps", "checkpoint_activations", "tensorboard", "log_every", "evaluate_every", "evaluation_tokens",
     "checkpoint_every", "sample_every", "sample_tokens", "temperature",
 )  # fmt: skip
-PRIMING_CHARACTERS = 16 << 20  # of the training text, for the baseline of an lzma that has read it
 
 
 def pretrain(arguments: argparse.Namespace) -> int:
@@ -71,10 +69,9 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
             f"tokenizer {config.tokenizer} with a vocabulary of {tokenizer.vocab_size:,}: {training.n_tokens:,} tokens "
             f"for training, {validation.n_tokens:,} for validation",
         )
-        model, optimizer, batches = build(config, tokenizer.vocab_size, building)
-        train_text = join_documents(first_characters(corpus.train, PRIMING_CHARACTERS))
-        baselines = compression_bits_per_byte(train_text, join_documents(corpus.validation))
-        facts = {"cleaning": corpus.cleaning, "split": corpus.how_split, "baselines": asdict(baselines)}
+        objective = objective_of(Run(building, name, config))
+        model, optimizer, batches = build(objective)
+        facts = {"cleaning": corpus.cleaning, "split": corpus.how_split} | objective.facts(corpus)
         write_json(building / "corpus.json", facts)
         save_config(building, name, config)
         save_checkpoint(building / "last.safetensors", model, 0, optimizer, batches)

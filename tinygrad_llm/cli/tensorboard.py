@@ -21,6 +21,8 @@ TAGS = {
     "grad_norm": "train/gradient_norm",
     "validation_loss": "validation/loss",
     "validation_bits_per_byte": "validation/bits_per_byte",
+    "validation_accuracy": "validation/accuracy",
+    "unigram_loss": "validation/unigram_loss",
 }
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from .. import warm_up
-from ..data import RandomBatches, open_tokens, read_token_header, sequential_batches
+from ..data import RandomBatches
+from ..data.masking import MaskedBatches
 from ..nn import Module
 from ..optim import Optimizer
 from ..train import (
-    PretrainConfig,
     Run,
     StepInfo,
     build_model,
@@ -27,31 +26,29 @@ from ..train import (
 )
 from ..train.run import save_config
 from .display import Display
-from .evaluate import evaluate_file
-from .generate import sample_text
 from .interrupt import Interrupt
 from .log import Log
+from .objectives import Objective, objective_of
 from .progress import Progress
 from .summary import finish
 from .tensorboard import event_writer, write_insights, write_sample, write_scalars
 
 
-def build(config: PretrainConfig, vocab_size: int, folder: Path) -> tuple[Module, Optimizer, RandomBatches]:
+def build(objective: Objective) -> tuple[Module, Optimizer, RandomBatches | MaskedBatches]:
     """Model, optimizer and batches as they are before the first step.
 
-    Raises ValueError where the training text is shorter than the context, or the validation text than two tokens.
+    Raises ValueError where the training or the validation text is too short.
     """
-    model = build_model(config, vocab_size)
-    sequential_batches(open_tokens(folder / "val.tokens"), config.batch_size, config.max_seq_len)  # checks it
-    tokens = open_tokens(folder / "train.tokens")
-    batches = RandomBatches(tokens, config.batch_size, config.max_seq_len, config.seed)
-    return model, build_optimizer(config, model), batches
+    run = objective.run
+    model = build_model(run.config, run.tokenizer.vocab_size)
+    return model, build_optimizer(run.config, model), objective.batches()
 
 
 def train(run: Run, console: Console, began: float) -> int:
     """Returns the exit code: 0, or 130 after Ctrl-C. `began` is when the command was called."""
-    config, baselines = run.config, run.baselines
-    model, optimizer, batches = build(config, run.tokenizer.vocab_size, run.folder)
+    config, objective = run.config, objective_of(run)
+    model, optimizer, batches = build(objective)
+    objective.check()
     checkpoint = load_checkpoint(run.checkpoint_path("last"))
     checkpoint.restore(model, optimizer, batches)
     start, progress = checkpoint.step, Progress(**checkpoint.progress, began=began)
@@ -73,22 +70,23 @@ def train(run: Run, console: Console, began: float) -> int:
     _say_what_comes(console, run, model, start)
     stopped_at = None
     with event_writer(run, start) as events:
-        with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, _display(console, run) as display:
+        display = Display(console, config.steps, objective.training)
+        with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, display:
             for info in steps:
                 step, is_last, stop = info.step, info.step == config.steps, interrupt.requested
                 progress.add(info, is_first=step == start + 1)
                 display.update(info)
                 measured = {}
                 if due(step, config.evaluate_every) or is_last:
-                    measured = _validate(run, model, step, progress)
-                    display.say(f"step {step}: validation {measured['validation_bits_per_byte']:.3f} bits/byte")
+                    measured, text = _validate(objective, model, step, progress)
+                    display.say(f"step {step}: validation {text}")
                     write_insights(events, run, model, step)
                 if due(step, config.log_every) or measured:
                     line = _record(info, progress) | measured
                     log.write(**line)
                     write_scalars(events, line, info.tokens / info.seconds)
                 if due(step, config.sample_every) and not is_last:
-                    sample = sample_text(run, model, config.sample_tokens, (config.seed, step))
+                    sample = objective.sample(model, (config.seed, step))
                     display.sample(step, sample)
                     write_sample(events, step, sample)
                 if due(step, config.checkpoint_every) or is_last or stop:
@@ -99,7 +97,7 @@ def train(run: Run, console: Console, began: float) -> int:
         if stopped_at is not None:
             _say_how_to_resume(console, run, stopped_at)
             return interrupt.exit_code
-        write_sample(events, config.steps, finish(run, model, progress, baselines, console))
+        write_sample(events, config.steps, finish(objective, model, progress, console))
     return 0
 
 
@@ -111,18 +109,14 @@ def say(console: Console, text: str) -> None:
     console.print(Text(text), soft_wrap=True)
 
 
-def _display(console: Console, run: Run) -> Display:
-    header = read_token_header(run.folder / "train.tokens")
-    return Display(console, run.config.steps, header.text_bytes / header.n_tokens)
-
-
-def _validate(run: Run, model: Module, step: int, progress: Progress) -> dict[str, float]:
+def _validate(objective: Objective, model: Module, step: int, progress: Progress) -> tuple[dict[str, float], str]:
     """Measure the model on (the beginning of) the validation text; keep its weights if they are the best so far."""
-    result = evaluate_file(run.config, model, run.folder / "val.tokens", run.config.evaluation_tokens)
+    run = objective.run
+    result = objective.evaluate(model, max_tokens=run.config.evaluation_tokens)
     if progress.best_loss is None or result.loss < progress.best_loss:
         progress.best_loss, progress.best_step = result.loss, step
         save_checkpoint(run.checkpoint_path("best"), model, step)
-    return {"validation_loss": result.loss, "validation_bits_per_byte": result.bits_per_byte}
+    return objective.validation(result)
 
 
 def _record(info: StepInfo, progress: Progress) -> dict[str, float]:

@@ -30,7 +30,11 @@ PIECE_CHARACTERS = 1 << 20  # encoded at a time
 
 
 class Tokenizer(Protocol):
-    """What this file needs of a tokenizer; `eos_id` is None where it has no end-of-text token."""
+    """What this file needs of a tokenizer; `eos_id` is None where it has no end-of-text token.
+
+    One that frames a text, BERT's, has a `cls_id`, and leaves the frame out where it is told add_special_tokens=False:
+    here documents follow each other, with the end-of-text token after each.
+    """
 
     vocab_size: int
     eos_id: int | None
@@ -82,8 +86,9 @@ class TokenWriter:
             self.text_bytes += len(DOCUMENT_SEPARATOR)
             if eos_id is None:
                 self._write(self.tokenizer.encode(DOCUMENT_SEPARATOR))
+        options = {"add_special_tokens": False} if hasattr(self.tokenizer, "cls_id") else {}
         for piece in _pieces(document.text):
-            self._write(self.tokenizer.encode(piece))
+            self._write(self.tokenizer.encode(piece, **options))
             self.text_bytes += len(piece.encode("utf-8"))
             yield
         if eos_id is not None:

@@ -2,9 +2,8 @@
 
     ids (B, T) → token + position + segment embedding → norm → n_layers post-norm blocks → a vector per token (B, T, C)
 
-It learns by filling blanks: some tokens are hidden, and the masked-LM head guesses them from both sides. What follows
-adapts it to a task by a small head on its vectors: one for the whole text from the pooler, which reads the first
-token's vector, or one for each token.
+It learns by filling blanks: some tokens are hidden, and the masked-LM head guesses them from both sides. A small head
+adapts it to a task: one for the whole text on the pooler, which reads the first token's vector, or one for each token.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ from ..nn import (
 from ..nn.attention import require_heads
 from ..nn.dropout import require_probability
 from .decoder import check_init_std, checked_ids
-
-IGNORED = -100  # a target that does not count
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class MaskedLMHead(Module):
 
 
 class BERT(Module):
-    """Initial weights and dropout masks come from `rng`."""
+    """Initial weights and dropout masks come from `rng`. `checkpoint_activations` is that of `GPT`: less memory."""
 
     def __init__(self, config: BERTConfig, rng: np.random.Generator | None = None):
         c = self.config = config
@@ -90,7 +87,7 @@ class BERT(Module):
         self.blocks = ModuleList(self._block() for _ in range(c.n_layers))
         self.pooler = Linear(c.d_model, c.d_model, rng=self.rng) if c.pooler else None
         self.masked_lm_head = MaskedLMHead(c, self.rng) if c.masked_lm else None
-        self.checkpoint_activations = False  # compute activations twice instead of keeping them
+        self.checkpoint_activations = False
         for module in self.modules():  # N(0, init_std²) for every matrix, biases 0
             if isinstance(module, (Linear, Embedding)):
                 module.weight = init.normal(module.weight.shape, c.init_std, self.rng)
@@ -118,9 +115,8 @@ class BERT(Module):
         segments = np.zeros(ids.shape, np.int64) if segments is None else _checked("segments", segments, ids.shape)
         x = self.token_embedding(ids) + self.position_embedding(np.arange(ids.shape[1]))  # (B, T, C)
         x = self.dropout(self.norm(x + self.segment_embedding(segments)))
-        mask = None
-        if attention_mask is not None and not (seen := _checked("attention_mask", attention_mask, ids.shape)).all():
-            mask = seen.astype(bool)[:, None, None, :]  # (B, 1, 1, T)
+        seen = True if attention_mask is None else _checked("attention_mask", attention_mask, ids.shape)
+        mask = None if np.all(seen) else seen.astype(bool)[:, None, None, :]  # (B, 1, 1, T)
         for block in self.blocks:
             again = self.checkpoint_activations
             x = checkpoint(block, x, rng=self.rng, attn_mask=mask) if again else block(x, attn_mask=mask)
@@ -142,7 +138,7 @@ class BERT(Module):
         """Mean cross-entropy, in nats, of targets (B, T) where they are not −100; only there scores are computed."""
         hidden = self(ids, attention_mask, segments)
         targets = _checked("targets", targets, hidden.shape[:2])
-        counted = targets != IGNORED
+        counted = targets != -100
         return F.cross_entropy(self.masked_lm_logits(hidden[counted]), targets[counted])
 
 

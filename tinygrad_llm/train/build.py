@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # `tinygrad-llm --help` should not wait for the models to be 
 FEED_FORWARD_MULTIPLE = 32  # of which Llama's d_ff is one, for whole vectors of the processor
 
 
-def model_config(config: PretrainConfig, vocab_size: int) -> models.GPTConfig | models.LlamaConfig:
+def model_config(config: PretrainConfig, vocab_size: int) -> models.GPTConfig | models.LlamaConfig | models.BERTConfig:
     """The shape of the model: here each of them takes what it has of the settings."""
     from .. import models
 
@@ -28,6 +28,8 @@ def model_config(config: PretrainConfig, vocab_size: int) -> models.GPTConfig | 
         case "llama":
             n_kv_heads = config.n_kv_heads or config.n_heads
             return models.LlamaConfig(**shared, n_kv_heads=n_kv_heads, d_ff=gated_width(config.d_model))
+        case "bert":
+            return models.BERTConfig(**shared, d_ff=4 * config.d_model, dropout=config.dropout)
 
 
 def gated_width(d_model: int) -> int:
@@ -39,13 +41,13 @@ def gated_width(d_model: int) -> int:
     return -(-8 * d_model // (3 * FEED_FORWARD_MULTIPLE)) * FEED_FORWARD_MULTIPLE
 
 
-def build_model(config: PretrainConfig, vocab_size: int) -> models.GPT | models.Llama:
+def build_model(config: PretrainConfig, vocab_size: int) -> models.GPT | models.Llama | models.BERT:
     """A model with new weights, drawn from `config.seed`."""
     import numpy as np
 
     from .. import models
 
-    model_class = {"gpt": models.GPT, "llama": models.Llama}[config.model]
+    model_class = {"gpt": models.GPT, "llama": models.Llama, "bert": models.BERT}[config.model]
     model = model_class(model_config(config, vocab_size), np.random.default_rng(config.seed))
     model.checkpoint_activations = config.checkpoint_activations
     return model
@@ -66,7 +68,7 @@ def build_optimizer(config: PretrainConfig, model: Module) -> Optimizer:
     )
     if not by_muon:
         return adamw
-    # GPT's queries, keys and values are three matrices, though they are made in one product
+    # GPT's and BERT's queries, keys and values are three matrices, though they are made in one product
     groups = [
         {"params": [p for name, p in by_muon.items() if name.endswith("qkv.weight") == packed], "stacked": stacked}
         for packed, stacked in ((True, 3), (False, 1))

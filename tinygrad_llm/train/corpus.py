@@ -22,7 +22,7 @@ from ..data import (
     split_documents,
 )
 from ..data.documents import cut_before
-from ..text import END_OF_TEXT, BPETokenizer, CharTokenizer
+from ..text import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, WordPieceTokenizer
 from .recipes import PretrainConfig
 
 IN_MEMORY_BYTES = 128 << 20
@@ -59,12 +59,15 @@ def read_corpus(config: PretrainConfig) -> Corpus:
     return Corpus(split.train, split.validation, str(report), split.how)
 
 
-def train_tokenizer(config: PretrainConfig, corpus: Corpus) -> BPETokenizer | CharTokenizer:
-    """Byte-pair merges learned from the training text; or all characters of both parts, so that none is unknown."""
+def train_tokenizer(config: PretrainConfig, corpus: Corpus) -> Tokenizer:
+    """Pieces learned from the training text, by BPE or WordPiece; or all characters of both parts, so that none is
+    unknown."""
     if config.tokenizer == "char":
         documents = itertools.chain(corpus.train, corpus.validation)
         return CharTokenizer.train(itertools.chain(["\n"], (document.text for document in documents)))
     texts = (document.text for document in first_characters(corpus.train, TOKENIZER_CHARACTERS))
+    if config.tokenizer == "wordpiece":
+        return WordPieceTokenizer.train(texts, config.vocab_size)
     return BPETokenizer.train(texts, config.vocab_size, special_tokens=[END_OF_TEXT])
 
 

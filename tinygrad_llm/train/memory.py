@@ -2,19 +2,20 @@
 
 With N = B·T tokens in a batch, a vector per token has u = 4·N·C bytes. Training holds, at the same time or in turn,
 
-    parameters    P: the embeddings (V, C) and, in a GPT, (T, C), and in each of the L blocks 12 C² (and biases, norms),
-                  in a Llama (2 + 2 g) C² + 3 C F: g = n_kv_heads / n_heads, and F = d_ff, about 8/3 C
+    parameters    P: the embeddings (V, C) and, but in a Llama, (T, C), and in each of the L blocks 12 C² (and biases,
+                  norms), in a Llama (2 + 2 g) C² + 3 C F: g = n_kv_heads / n_heads, and F = d_ff, about 8/3 C
     optimizer     2 P for AdamW; Muon keeps one number per matrix element of a block, not two
     gradients     P; they come as the activations go, so that the peak is before or after, except where several
                   batches are accumulated: then they are there from the second batch on
-    activations   16 u in a block of a GPT, what its ops save for backward: norm1 1 + 1, queries, keys, values 3,
-                  attention 1, norm2 1 + 1, feed-forward 4 + 4; with dropout two masks of C bytes per token
+    activations   16 u in a block of a GPT or BERT, what its ops save for backward: norm1 1 + 1, queries, keys, values
+                  3, attention 1, norm2 1 + 1, feed-forward 4 + 4; with dropout two masks of C bytes per token
                   6 + 2 g + 4 F / C in one of a Llama: fewer keys and values, and of the feed-forward network gate, its
                   SiLU, up and their product
-                  and u each for the last norm and its gradient
+                  and u each for the norm outside the blocks and its gradient
 
 Checkpointed, a block keeps u, and one block at a time has all of it. Besides, an op in work has its result beside its
-inputs: some 5 u in backward, and in the loss a piece of the scores over the vocabulary.
+inputs: some 5 u in backward, and in the loss a piece of the scores over the vocabulary; of a BERT all those scores that
+there are, at the blanks, and their gradients.
 
 Measured: the peak of all arrays is 0.93 to 1.06 of the estimate; that of a GPT's process, less the program itself, 1.0
 to 1.1 of it from 150 MB on, for the allocator leaves gaps.
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..ops.linear_cross_entropy import CHUNK_BYTES, MIN_CHUNK_ROWS
@@ -59,7 +60,7 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
 
     `resume`: the run begins by loading a checkpoint, which is in memory together with what it is copied to.
     """
-    n_tokens, L, shape = config.batch_size * config.max_seq_len, config.n_layers, model_shape(config)
+    n_tokens, L, shape = config.batch_size * config.max_seq_len, config.n_layers, model_shape(config, vocab_size)
     u = FLOAT * n_tokens * config.d_model
     table = FLOAT * vocab_size * config.d_model  # the largest parameter as a rule
     parameters = FLOAT * count_parameters(config, vocab_size)
@@ -70,12 +71,11 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
     block = n_tokens * shape.saved
     saved = (L * u if config.checkpoint_activations else L * block) + 2 * u + table
     again = block - u if config.checkpoint_activations else 0
-    rows = min(n_tokens, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (FLOAT * vocab_size)))
-    in_work = max(2 * u + FLOAT * rows * vocab_size, again + n_tokens * shape.in_work)
+    in_work = max(shape.loss, again + n_tokens * shape.in_work)
     activations = saved + in_work
     if config.accumulate > 1:
         fixed += parameters  # the gradients of the batches before
-        activations += 2 * table  # the table's gradient is scaled, and added out of place
+        activations += shape.table_copies * table
     update = parameters + 2 * table + u  # gradients, the last of them a sum of two
     total = fixed + max(activations, update)
     if resume:
@@ -85,7 +85,7 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
 
 def count_parameters(config: PretrainConfig, vocab_size: int) -> int:
     """As model.num_parameters(), without a model."""
-    shape = model_shape(config)
+    shape = model_shape(config, vocab_size)
     return vocab_size * config.d_model + config.n_layers * (shape.matrices + shape.vectors) + shape.besides
 
 
@@ -98,29 +98,48 @@ class ModelShape:
     besides: int  # and outside the blocks, without the table of tokens
     saved: int  # bytes that the ops of a block save for backward,
     in_work: int  # and that one of them in backward has at most, beside what is not freed yet
+    loss: int  # bytes that the last layer and the loss have in all, beside the gradient of the table
+    table_copies: int = 2  # of that gradient, where batches are accumulated: it is scaled, and added out of place
 
 
-def model_shape(config: PretrainConfig) -> ModelShape:
-    return {"gpt": _gpt_shape, "llama": _llama_shape}[config.model](config)
+def model_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
+    return {"gpt": _gpt_shape, "llama": _llama_shape, "bert": _bert_shape}[config.model](config, vocab_size)
 
 
-def _gpt_shape(config: PretrainConfig) -> ModelShape:
+def _gpt_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
+    C, n_norms = config.d_model, 2 if config.bias else 1
+    besides = (config.max_seq_len + n_norms) * C
+    return _with_two_matrices(config, config.bias, besides, _next_token_loss(config, vocab_size))
+
+
+def _bert_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
+    """Its blocks are a GPT's but for the places of the norms; its head sees only the blanks, but all their scores."""
+    C, n_blanks = config.d_model, config.batch_size * max(round(config.mask_share * config.max_seq_len), 1)
+    besides = (config.max_seq_len + 4) * C + C * C + 3 * C + vocab_size  # positions, segments, norm; head
+    scores, table = FLOAT * n_blanks * vocab_size, FLOAT * vocab_size * C
+    loss = 4 * FLOAT * n_blanks * C + max(scores, 2 * scores - table)  # with their gradients, before the table has one
+    return replace(_with_two_matrices(config, True, besides, loss), table_copies=1)  # scaled are the scores
+
+
+def _with_two_matrices(config: PretrainConfig, bias: bool, besides: int, loss: int) -> ModelShape:
+    """Of a model whose feed-forward networks have two matrices."""
     C = config.d_model
-    n_norm = 2 * C if config.bias else C
+    n_norm = 2 * C if bias else C
     statistics = 4 + config.n_heads  # mean and spread of two norms, and the attention's sum of exponentials
     masks = 2 * C if config.dropout else 0
     return ModelShape(
         matrices=12 * C * C,
-        vectors=2 * n_norm + (9 * C if config.bias else 0),  # the biases of the four linear layers
-        besides=config.max_seq_len * C + n_norm,
+        vectors=2 * n_norm + (9 * C if bias else 0),  # the biases of the four linear layers
+        besides=besides,
         saved=FLOAT * (16 * C + statistics) + masks,
         # in the feed-forward network 4 C in, 1 beside; or in attention each part's dq, dk and dv, while 10 are freed
         in_work=FLOAT * C * max(5, 3 * _n_parts(config) - 5),
+        loss=loss,
     )
 
 
-def _llama_shape(config: PretrainConfig) -> ModelShape:
-    C, llama = config.d_model, model_config(config, config.vocab_size)
+def _llama_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
+    C, llama = config.d_model, model_config(config, vocab_size)
     C_kv, F = llama.n_kv_heads * llama.head_dim, llama.d_ff
     qkv = C + 2 * C_kv
     statistics = 2 + config.n_heads  # spread of two norms, and the attention's sum of exponentials
@@ -131,7 +150,15 @@ def _llama_shape(config: PretrainConfig) -> ModelShape:
         saved=FLOAT * (5 * C + qkv + 4 * F + statistics),
         # in the product of gate and up; or in attention, where each part's gradients are added up
         in_work=FLOAT * max(2 * F + C, (_n_parts(config) + 1) * qkv - 4 * F),
+        loss=_next_token_loss(config, vocab_size),
     )
+
+
+def _next_token_loss(config: PretrainConfig, vocab_size: int) -> int:
+    """Two vectors per token, and a piece of the scores (ops/linear_cross_entropy.py)."""
+    n_tokens = config.batch_size * config.max_seq_len
+    rows = min(n_tokens, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (FLOAT * vocab_size)))
+    return FLOAT * (2 * n_tokens * config.d_model + rows * vocab_size)
 
 
 def _n_parts(config: PretrainConfig) -> int:

@@ -8,7 +8,8 @@ bits per byte   Σ −log₂ p / bytes of the text                   comparable 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,14 +68,21 @@ def evaluate(
 
 def mean_loss(model: Module, batches: Iterable[tuple], loss_fn: Callable = language_modelling) -> float:
     """Mean over all targets of the batches; the model is in evaluation mode only meanwhile."""
+    total, n_targets = 0.0, 0
+    with evaluating(model):
+        for batch in batches:
+            total += loss_fn(model, batch).item() * batch[1].size
+            n_targets += batch[1].size
+    return total / n_targets
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Without a graph and without dropout; afterwards the model is in the mode that it was in."""
     was_training = model.training
     model.eval()
-    total, n_targets = 0.0, 0
     try:
         with no_grad():
-            for batch in batches:
-                total += loss_fn(model, batch).item() * batch[1].size
-                n_targets += batch[1].size
+            yield
     finally:
         model.train(was_training)
-    return total / n_targets

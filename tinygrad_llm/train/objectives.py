@@ -9,6 +9,9 @@ from ..nn import Module
 
 
 def language_modelling(model: Module, batch: tuple[np.ndarray, np.ndarray]) -> Tensor:
-    """Predict each next token: batch = (x, y), both (B, T), y one token later. Cross-entropy in nats per token."""
+    """Predict the targets: batch = (x, y), both (B, T). Cross-entropy in nats per target.
+
+    To a GPT or Llama they are the next tokens, y is x one token later; to a BERT the hidden ones, y is −100 elsewhere.
+    """
     x, y = batch
     return model.loss(x, y)

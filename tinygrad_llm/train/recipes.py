@@ -17,13 +17,26 @@ from typing import Any
 GROUPS = ("text", "model", "training", "reports")
 CHOICES = {
     "embedded_corpus": ("prose", "topics", "docstrings", "sources", "none"),
-    "tokenizer": ("bpe", "char"),
-    "model": ("gpt", "llama"),
+    "tokenizer": ("bpe", "char", "wordpiece"),
+    "model": ("gpt", "llama", "bert"),
     "optimizer": ("adamw", "muon"),
     "schedule": ("cosine", "linear", "wsd"),
 }
-# Settings of some models only; the others must leave them at 0 or False.
-OF_SOME_MODELS = {"n_kv_heads": ("llama",), "dropout": ("gpt",), "bias": ("gpt",)}
+# Settings of some models only; the others must leave them at their defaults.
+OF_SOME_MODELS = {
+    "n_kv_heads": ("llama",),
+    "dropout": ("gpt", "bert"),
+    "bias": ("gpt",),
+    "mask_share": ("bert",),
+    "whole_words": ("bert",),
+}
+# Only WordPiece has a [MASK], and it cannot give a text back as it was.
+TOKENIZERS_OF = {"gpt": ("bpe", "char"), "llama": ("bpe", "char"), "bert": ("wordpiece",)}
+# What a model changes in the preset of another one, unless it is given. A BERT has its norms after the sums, and at the
+# rate that suits a GPT it learns no more than how frequent tokens are.
+CHANGES_BY_MODEL = {
+    "bert": {"tokenizer": "wordpiece", "optimizer": "muon", "learning_rate": 1e-3, "min_learning_rate": 1e-4}
+}
 _TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -43,10 +56,10 @@ class PretrainConfig:
     embedded_corpus: str = text("prose", help="without --corpus: this part of Python's own documentation and sources")
     max_characters: int = text(0, help="use only so much of the corpus, from its beginning; 0: all of it")
     validation_fraction: float = text(0.1, help="part of the text that is kept back to measure the model")
-    tokenizer: str = text("bpe", help="bpe: byte-level byte-pair encoding; char: a token for each character")
-    vocab_size: int = text(2048, help="how many different tokens bpe makes; char finds its own number")
+    tokenizer: str = text("bpe", help="bpe: byte-level byte-pair encoding; char: characters; wordpiece: bert's")
+    vocab_size: int = text(2048, help="how many different tokens there are; char finds its own number")
 
-    model: str = architecture("gpt", help="gpt: GPT-2's architecture; llama: Llama's")
+    model: str = architecture("gpt", help="gpt: GPT-2's architecture; llama: Llama's; bert: BERT's, to fill blanks")
     n_layers: int = architecture(4, help="Transformer blocks on top of each other")
     n_heads: int = architecture(6, help="attention heads in each block; must divide d_model")
     n_kv_heads: int = architecture(0, help="llama: heads of keys and values; must divide n_heads; 0: as many")
@@ -55,6 +68,8 @@ class PretrainConfig:
     dropout: float = architecture(0.0, help="part of the values zeroed in training, against overfitting")
     bias: bool = architecture(False, help="biases in linear layers and norms, as in GPT-2")
     init_std: float = architecture(0.02, help="spread of the initial weights")
+    mask_share: float = architecture(0.15, help="bert: part of the tokens that it has to guess")
+    whole_words: bool = architecture(False, help="bert: hide all tokens of a word or none")
 
     steps: int = training(600, help="optimizer steps in all")
     batch_size: int = training(16, help="windows of text in a batch")
@@ -116,7 +131,8 @@ class PretrainConfig:
             self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         for name in ("beta1", "beta2", "muon_momentum", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._require("validation_fraction", 0 < self.validation_fraction < 1, "between 0 and 1")
+        for name in ("validation_fraction", "mask_share"):
+            self._require(name, 0 < getattr(self, name) < 1, "between 0 and 1")
         self._require("evaluation_tokens", self.evaluation_tokens >= 2, "at least 2")
         for name in ("learning_rate", "muon_learning_rate", "init_std"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
@@ -128,11 +144,14 @@ class PretrainConfig:
 
     def _check_model(self) -> None:
         for name, models in OF_SOME_MODELS.items():
-            if getattr(self, name) and self.model not in models:
+            if getattr(self, name) != getattr(type(self), name) and self.model not in models:
                 raise ValueError(
-                    f"{name} is a setting of {' and '.join(models)}, and {self.model} has no such thing: leave it out, "
+                    f"{name} is a setting of {' and '.join(models)}, not of {self.model}: leave it out, "
                     f"or choose --model {models[0]}"
                 )
+        tokenizers = TOKENIZERS_OF[self.model]
+        why = ", the one with a [MASK]," if self.model == "bert" else ""
+        self._require("tokenizer", self.tokenizer in tokenizers, f"{' or '.join(tokenizers)}{why} for {self.model}")
         if self.model == "llama":
             divides = f"0 or a divisor of n_heads = {self.n_heads}"
             self._require("n_kv_heads", self.n_heads % (self.n_kv_heads or 1) == 0, divides)
@@ -146,11 +165,16 @@ class PretrainConfig:
             raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
 
     def override(self, **changes: Any) -> PretrainConfig:
-        """A copy with other values. Raises TypeError for an unknown field, and suggests the nearest."""
+        """A copy with other values; another model makes its own changes first, CHANGES_BY_MODEL.
+
+        Raises TypeError for an unknown field, and suggests the nearest.
+        """
         names = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
                 raise TypeError(f"a pretraining run has no setting {name!r}{did_you_mean(name, names)}")
+        if changes.get("model", self.model) != self.model:
+            changes = CHANGES_BY_MODEL.get(changes["model"], {}) | changes
         return dataclasses.replace(self, **changes)
 
 

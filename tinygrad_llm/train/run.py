@@ -3,7 +3,7 @@
 config.json            preset and settings
 tokenizer.json
 train.tokens  val.tokens
-corpus.json            how the text was cleaned and split, and what zlib and lzma make of the validation part
+corpus.json            how text was cleaned and split; but for a BERT, what zlib and lzma make of the validation part
 last.safetensors       the newest checkpoint: training goes on from here
 best.safetensors       the weights with the lowest validation loss so far
 log.jsonl              a line for each logged step
@@ -30,7 +30,7 @@ from .recipes import PretrainConfig
 
 if TYPE_CHECKING:
     from ..nn import Module
-    from ..text import BPETokenizer, CharTokenizer
+    from ..text import Tokenizer
     from .checkpoint import Checkpoint
 
 
@@ -43,7 +43,7 @@ class Run:
     config: PretrainConfig
 
     @cached_property
-    def tokenizer(self) -> BPETokenizer | CharTokenizer:
+    def tokenizer(self) -> Tokenizer:
         from ..text import load_tokenizer
 
         return load_tokenizer(self.folder / "tokenizer.json")

@@ -20,8 +20,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import nn
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
 from ..ops.softmax import softmax
+from .metrics import evaluating
 
 BUCKETS = 40  # of a histogram
 MAX_VALUES = 1 << 16  # that a histogram looks at, spread evenly over a larger array
@@ -115,23 +116,30 @@ class EventWriter:
 
 
 def attention_weights(model: nn.Module, ids: np.ndarray) -> list[np.ndarray]:
-    """Per block, the weights (H, T, T) with which each token of ids (T,) looks at itself and the tokens before it.
+    """Per block, the weights (H, T, T) with which each token of ids (T,) looks at itself and the tokens before it; in
+    a BERT at those after it, too.
 
     The fused attention never holds them, so they are computed here by the formula; without dropout.
     """
-    from ..models import GPT
-
-    was_training, weights = model.training, []
-    model.eval()
-    with no_grad():
-        x = model.token_embedding(ids[None])  # (1, T, C)
-        if isinstance(model, GPT):
-            x = x + model.position_embedding(np.arange(len(ids)))
+    weights = []
+    with evaluating(model):
+        x = _embedded(model, ids)  # (1, T, C)
         for block in model.blocks:
-            weights.append(_weights(*_queries_and_keys(block.attention, block.norm1(x))))
+            seen = x if isinstance(block, nn.PostNormBlock) else block.norm1(x)
+            is_causal = not isinstance(block.attention, nn.BidirectionalSelfAttention)
+            weights.append(_weights(*_queries_and_keys(block.attention, seen), is_causal))
             x = block(x)
-    model.train(was_training)
     return weights
+
+
+def _embedded(model: nn.Module, ids: np.ndarray) -> Tensor:
+    """What the first block gets of ids (T,)."""
+    from .. import models
+
+    x = model.token_embedding(ids[None])  # (1, T, C)
+    if not isinstance(model, models.Llama):
+        x = x + model.position_embedding(np.arange(len(ids)))
+    return model.norm(x + model.segment_embedding(np.zeros_like(ids))) if isinstance(model, models.BERT) else x
 
 
 def _queries_and_keys(attention: nn.Module, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -145,8 +153,9 @@ def _queries_and_keys(attention: nn.Module, x: Tensor) -> tuple[np.ndarray, np.n
     return q, k
 
 
-def _weights(q: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """softmax(q kᵀ / √D), causal."""
+def _weights(q: np.ndarray, k: np.ndarray, is_causal: bool) -> np.ndarray:
+    """softmax(q kᵀ / √D)."""
     T = q.shape[1]
     scores = q @ k.swapaxes(1, 2) / np.sqrt(np.float32(q.shape[-1]))
-    return softmax(Tensor(np.where(np.tri(T, dtype=bool), scores, -np.inf).astype(q.dtype)), dim=-1).data
+    allowed = np.tri(T, dtype=bool) if is_causal else True
+    return softmax(Tensor(np.where(allowed, scores, -np.inf).astype(q.dtype)), dim=-1).data
