@@ -24,6 +24,7 @@ from ..data.tasks import docstring_packages, parameter_grades, signature_pairs
 from ..files import new_folder, require_free
 from ..train.fine_tuned import FineTuned, open_model, save_fine_tuned
 from ..train.finetune import FineTuneConfig, fine_tune
+from ..train.run import OTHER_FOLDER
 from ..train.tasks import TASKS, Classify
 from .finetune_report import write_report
 from .train import say
@@ -35,14 +36,13 @@ EMBEDDED = {
     "grades": ("grade", parameter_grades, None),
     "questions": ("answer", signature_questions, module_of),
 }
-REMEDY = "choose another folder with --out"
 
 
 def finetune(arguments: argparse.Namespace) -> int:
     began, console = time.perf_counter(), Console(highlight=False)
     config = FineTuneConfig(**finetune_fields(arguments))
     out = Path(arguments.out or f"runs/{arguments.task}")
-    require_free(out, REMEDY)
+    require_free(out, OTHER_FOLDER)
     base, tokenizer = open_model(arguments.base)
     if arguments.dropout is not None and not 0 <= arguments.dropout < 1:
         raise ValueError(f"--dropout must be at least 0 and below 1, not {arguments.dropout}")
@@ -61,7 +61,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     def evaluate() -> float:
         return task.score(split.validation, fine_tuned.predict(split.validation))
 
-    with new_folder(out, REMEDY) as building:
+    with new_folder(out, OTHER_FOLDER) as building:
         history = []
         for report in fine_tune(model, batches, evaluate, config, len(split.train)):
             history.append(dataclasses.asdict(report))

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import __version__, kernel, tensor
+from ..files import read_json
 from ..ops import matmul
 from ..optim import clip_grad_norm_
 from ..train import PRESETS, open_run
-from ..train.run import read_json
 
 
 def info(arguments: argparse.Namespace) -> int:

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from .. import detect_anomaly
 from ..data import TokenHeader, write_tokens
-from ..files import write_json
+from ..files import new_folder, write_json
 from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
 from ..train.available_memory import available_memory
 from ..train.memory import format_bytes, require_memory
-from ..train.run import new_folder, require_free, save_config
+from ..train.run import OTHER_FOLDER, require_no_run, save_config
 from ..train.tracking import require_tensorboard
 from .objectives import objective_of
 from .parser import config_fields
@@ -48,7 +48,7 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
     name = arguments.preset or "laptop"
     config = preset(name).override(**config_fields(arguments))
     folder = Path(arguments.out) if arguments.out else _free_folder(name)
-    require_free(folder)
+    require_no_run(folder)
     if config.tensorboard:
         require_tensorboard()
 
@@ -60,7 +60,7 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
     estimate = require_memory(config, tokenizer.vocab_size, available)
     of = "" if available is None else f", of {format_bytes(available)} available"
     say(console, f"memory needed: about {estimate}{of}")
-    with new_folder(folder) as building:
+    with new_folder(folder, OTHER_FOLDER) as building:
         tokenizer.save(building / "tokenizer.json")
         training = write_tokens(building / "train.tokens", corpus.train, tokenizer, _now_and_then(console))
         validation = write_tokens(building / "val.tokens", corpus.validation, tokenizer)

@@ -13,18 +13,14 @@ summary.json  loss.png  sample.txt    at the end
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..data import CompressionBaseline
-from ..files import write_json
+from ..files import read_json, require_free, write_json
 from .build import build_model
 from .recipes import PretrainConfig
 
@@ -32,6 +28,9 @@ if TYPE_CHECKING:
     from ..nn import Module
     from ..text import Tokenizer
     from .checkpoint import Checkpoint
+
+
+OTHER_FOLDER = "choose another folder with --out"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Run:
         """What compressors make of the validation text. Raises ValueError where corpus.json is damaged."""
         path = self.folder / "corpus.json"
         try:
-            return CompressionBaseline(**read_json(path)["baselines"])
+            return CompressionBaseline(**read_json(path, "the run's folder is not complete")["baselines"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"{str(path)!r} is damaged ({error!r}): start a new run") from None
 
@@ -84,7 +83,7 @@ def open_run(folder: str | os.PathLike) -> Run:
             f"{str(folder)!r} holds no run, there is no config.json in it: give the folder that "
             "`tinygrad-llm pretrain` made"
         )
-    facts = read_json(path)
+    facts = read_json(path, "start a new run")
     try:
         return Run(Path(folder), facts["preset"], PretrainConfig(**facts["config"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -95,46 +94,10 @@ def save_config(folder: Path, preset: str, config: PretrainConfig) -> None:
     write_json(folder / "config.json", {"preset": preset, "config": dataclasses.asdict(config)})
 
 
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill; it gets its name at the end of the `with` block, and does not exist where that fails.
-
-    Raises ValueError at once for a folder that has something in it.
-    """
-    require_free(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    building.mkdir()
-    try:
-        yield building
-        if folder.exists():
-            folder.rmdir()  # it is empty
-        building.replace(folder)
-    except OSError as error:
-        error.filename = error.filename or str(folder)  # a failing write does not know where it was
-        raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def require_free(folder: Path) -> None:
+def require_no_run(folder: Path) -> None:
     """Raise ValueError unless the folder is new or empty."""
     if (folder / "config.json").exists():
         raise ValueError(
             f"{str(folder)!r} already holds a run: go on with it by --resume {folder}, or choose another --out"
         )
-    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
-        raise ValueError(f"{str(folder)!r} exists and is not empty: choose another folder with --out")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises FileNotFoundError, or ValueError where the file holds no JSON object."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{str(path)!r} is missing: the run's folder is not complete")
-    try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is damaged, it is no JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{str(path)!r} is damaged: it should hold a JSON object, not a {type(data).__name__}")
-    return data
+    require_free(folder, OTHER_FOLDER)
