@@ -66,6 +66,14 @@ def test_beams_are_several_texts_the_best_first(run):
     assert samples[0].strip() == best.strip()
 
 
+def test_length_penalty_is_for_beams(run):
+    assert generated(run, "--beams", "4", "--prompt", "Line", "--length-penalty", "1") == generated(
+        run, "--beams", "4", "--prompt", "Line"
+    )
+    code, _, error = call("generate", "--run", run, "--length-penalty", "2")
+    assert (code, "give --beams too" in error) == (2, True)
+
+
 def test_several_samples_differ_and_stop_texts_end_them(run):
     out = generated(run, "--n-samples", "3", "--seed", "0")
     samples = [part.split("\n", 1)[1] for part in out.split("--- ")[1:]]

@@ -46,6 +46,8 @@ def generate(arguments: argparse.Namespace) -> int:
 def check_beams(arguments: argparse.Namespace) -> None:
     """A search draws nothing, so that what says how to draw would be ignored."""
     if arguments.beams is None:
+        if arguments.length_penalty is not None:
+            raise ValueError("--length-penalty is about beam search: give --beams too, or leave it out")
         return
     for name in ("temperature", "top_k", "top_p", "min_p", "seed"):
         if getattr(arguments, name) is not None:
@@ -61,6 +63,7 @@ def texts(model, tokenizer, prompt: list[int], arguments: argparse.Namespace) ->
     settings = {"repetition_penalty": arguments.repetition_penalty, "stop_tokens": stop_ids(tokenizer)}
     if arguments.beams is not None:
         n_samples = arguments.n_samples
+        settings["length_penalty"] = 1.0 if arguments.length_penalty is None else arguments.length_penalty
         found = beam_search(
             model, [prompt], arguments.max_new_tokens, arguments.beams, num_return_sequences=n_samples, **settings
         )

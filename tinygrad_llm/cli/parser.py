@@ -202,6 +202,8 @@ def _generate_options(parser: Parser) -> None:
     parser.add_argument("--repetition-penalty", type=number, default=1.0, metavar="X", help=help)
     help = "search the likeliest text with N beams, instead of drawing tokens; shown when it is found"
     parser.add_argument("--beams", type=integer, metavar="N", help=help)
+    help = "with --beams: above 1 favours long texts, below 1 short ones (default: 1)"
+    parser.add_argument("--length-penalty", type=number, metavar="X", help=help)
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
     parser.add_argument("--n-samples", type=integer, default=1, metavar="N", help="how many texts (default: 1)")
     help = "the same seed gives the same text (default: another text each time)"
