@@ -70,8 +70,9 @@ def test_a_short_row_has_one_blank():
     seen, targets = mask_tokens(np.array([[2, 9, 3]]), MASKING, np.random.default_rng(0))
     assert targets.tolist() == [[IGNORED, 9, IGNORED]]
     assert seen.shape == (1, 3)
-    with pytest.raises(ValueError, match="special tokens only"):
-        mask_tokens(np.array([[2, 3]]), MASKING, np.random.default_rng(0))
+    seen, targets = mask_tokens(np.array([[2, 1, 3]]), MASKING, np.random.default_rng(0))
+    assert targets.tolist() == [[IGNORED] * 3]
+    assert seen.tolist() == [[2, 1, 3]]
 
 
 def test_batches_differ_each_time_and_go_on_where_they_were():
@@ -101,6 +102,14 @@ def test_evaluation_has_the_same_blanks_each_time():
     np.testing.assert_array_equal(whole, TOKENS[: len(whole)])
     with pytest.raises(ValueError, match="give more text or a shorter context"):
         next(masked_windows(TOKENS[:30], 8, 30, MASKING))
+
+
+def test_windows_in_a_frame():
+    framed = replace(MASKING, frame=(2, 3))
+    for seen, targets in [next(MaskedBatches(TOKENS, 4, 20, framed)), *masked_windows(TOKENS, 8, 30, framed)]:
+        assert (seen[:, 0] == 2).all()
+        assert (seen[:, -1] == 3).all()
+        assert (targets[:, [0, -1]] == IGNORED).all()
 
 
 @pytest.mark.parametrize("changes", [{"share": 0.0}, {"share": 1.5}, {"masked": 0.95}, {"random": -0.1}])

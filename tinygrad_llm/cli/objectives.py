@@ -167,6 +167,7 @@ class Blanks:
         continues_word = frozenset(number for number, token in enumerate(tokenizer.tokens) if token.startswith("##"))
         special_ids = frozenset(tokenizer.special_tokens.values())
         settings = {"share": config.mask_share, "whole_words": config.whole_words}
+        settings["frame"] = (tokenizer.cls_id, tokenizer.sep_id)
         return Masking(tokenizer.mask_id, tokenizer.vocab_size, special_ids, continues_word, **settings)
 
     @cached_property

@@ -35,6 +35,7 @@ class Masking:
     masked: float = 0.8  # of these, the part that becomes [MASK]
     random: float = 0.1  # and the part that becomes another token; the rest stays
     whole_words: bool = False  # choose words, not tokens: half a word gives the other half away
+    frame: tuple[int, int] | None = None  # the ids of [CLS] and [SEP], for the first and last token of each window
 
     def __post_init__(self):
         if not 0 < self.share < 1:
@@ -51,8 +52,8 @@ class Masking:
 def mask_tokens(ids: np.ndarray, masking: Masking, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """ids (B, T) → what the model sees, and the targets: the token where it is to be guessed, −100 elsewhere.
 
-    In each row round(share · tokens) are chosen, but at least one; of whole words as many as fit in that number.
-    Raises ValueError for a row in which every token is special.
+    In each row round(share · tokens) are chosen, but at least one; of whole words as many as fit in that number. A row
+    in which every token is special has none.
     """
     chosen = np.stack([_choose(row, masking, rng) for row in ids])  # (B, T)
     targets = np.where(chosen, ids, IGNORED)
@@ -67,8 +68,8 @@ def mask_tokens(ids: np.ndarray, masking: Masking, rng: np.random.Generator) -> 
 def _choose(row: np.ndarray, masking: Masking, rng: np.random.Generator) -> np.ndarray:
     """True for the chosen tokens of a row (T,)."""
     special = np.isin(row, list(masking.special_ids))
-    if special.all():
-        raise ValueError("mask_tokens: a row holds special tokens only, so there is nothing to guess")
+    if special.all():  # unknown words only, say
+        return np.zeros(len(row), bool)
     starts = special | ~np.isin(row, list(masking.continues_word)) if masking.whole_words else np.ones(len(row), bool)
     starts[0] = True
     starts[1:] |= special[:-1]
@@ -97,7 +98,7 @@ class MaskedBatches:
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
         ids, _ = next(self.windows)
-        return mask_tokens(ids, self.masking, self._rng)
+        return mask_tokens(_framed(ids, self.masking), self.masking, self._rng)
 
     def state_dict(self) -> dict:
         return self.windows.state_dict() | {"masking_rng": copy.deepcopy(self._rng.bit_generator.state)}
@@ -126,4 +127,11 @@ def masked_windows(
     rng = np.random.default_rng((seed, 2))
     whole = 1 + (len(tokens) - 1) // seq_len * seq_len
     for ids, _ in sequential_batches(tokens[:whole], batch_size, seq_len):
-        yield mask_tokens(ids, masking, rng)
+        yield mask_tokens(_framed(ids, masking), masking, rng)
+
+
+def _framed(ids: np.ndarray, masking: Masking) -> np.ndarray:
+    """The windows as the model will meet texts: they begin with [CLS] and end with [SEP], over tokens of the text."""
+    if masking.frame is not None:
+        ids[:, 0], ids[:, -1] = masking.frame
+    return ids
