@@ -27,10 +27,6 @@ SECONDS = 300  # a lesson takes a minute at most where nothing else runs; this m
 CORE = ("autograd", "ops", "nn", "models", "optim", "text", "train", "generate")
 # Files of the core for which lessons are yet to come, with the number of the lesson.
 LATER = {
-    "models/bert.py": 18,
-    "nn/bidirectional_attention.py": 18,
-    "nn/encoder.py": 18,
-    "nn/multihead_attention.py": 18,
     "models/heads.py": 19,
     "train/fine_tuned.py": 19,
     "train/finetune.py": 19,
