@@ -21,6 +21,8 @@ from tinygrad_llm.school.map import GATHER, imported_files, readme
 ROOT = Path(__file__).parents[1]
 LESSONS = all_lessons(ROOT / "lessons")
 BY_LESSON = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
+# Lessons run side by side here, and small kernels are many times slower where threads share a core.
+THREADS = {"04": "2"}  # it shows what a second thread does
 SECONDS = 300  # a lesson takes a minute at most where nothing else runs; this machine may be busy
 
 # What a learner builds, piece by piece. The other parts (data, plots, school, cli) are tools around it.
@@ -169,6 +171,7 @@ def test_map_is_up_to_date():
 @BY_LESSON
 def test_lesson_runs(lesson, tmp_path):
     environment = os.environ | {"TINYGRAD_LLM_FIGURES": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment["NUMBA_NUM_THREADS"] = THREADS.get(lesson.number, "1")
     command = [sys.executable, "-W", "error::RuntimeWarning", str(lesson.path)]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
@@ -184,6 +187,7 @@ def test_lesson_is_a_notebook_that_executes(lesson, tmp_path, monkeypatch):
 
     monkeypatch.setenv("TINYGRAD_LLM_FIGURES", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("NUMBA_NUM_THREADS", THREADS.get(lesson.number, "1"))
     notebook = jupytext.read(lesson.path)
     NotebookClient(
         notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(ROOT)}}
