@@ -29,13 +29,8 @@ SECONDS = 300  # a lesson takes a minute at most where nothing else runs; this m
 CORE = ("autograd", "ops", "nn", "models", "optim", "text", "train", "generate")
 # Files of the core for which lessons are yet to come, with the number of the lesson.
 LATER = {
-    "models/heads.py": 19,
-    "train/fine_tuned.py": 19,
-    "train/finetune.py": 19,
     "train/multi_task.py": 20,
     "train/span_rows.py": 20,
-    "train/tasks.py": 19,
-    "train/text_batches.py": 19,
 }
 # A file that imports one of a later lesson. Attention with a cache is one function; the lessons tell it in two parts.
 AHEAD = {
@@ -43,7 +38,8 @@ AHEAD = {
     "ops/attention.py": {"ops/attention_kernels.py", "ops/attention_few_queries.py"},
     "models/gpt.py": {"nn/kv_cache.py"},
     "models/decoder.py": {"nn/kv_cache.py", "autograd/recompute.py"},
-    "train/tasks.py": {"train/span_rows.py"},
+    "evaluate/probabilities.py": {"evaluate/ranks.py"},
+    "train/tasks.py": {"train/span_rows.py", "evaluate/regression.py", "evaluate/spans.py"},
     "hub/configs.py": {"models/bert.py"},
     "hub/pretrained.py": {"models/bert.py"},
     "applications/embed.py": {"models/bert.py"},
