@@ -28,10 +28,7 @@ SECONDS = 300  # a lesson takes a minute at most where nothing else runs; this m
 # What a learner builds, piece by piece. The other parts (data, plots, school, cli) are tools around it.
 CORE = ("autograd", "ops", "nn", "models", "optim", "text", "train", "generate")
 # Files of the core for which lessons are yet to come, with the number of the lesson.
-LATER = {
-    "train/multi_task.py": 20,
-    "train/span_rows.py": 20,
-}
+LATER: dict[str, int] = {}
 # A file that imports one of a later lesson. Attention with a cache is one function; the lessons tell it in two parts.
 AHEAD = {
     "nn/attention.py": {"nn/kv_cache.py", "ops/attention_cached.py"},
