@@ -6,7 +6,10 @@ import json
 import resource
 from pathlib import Path
 
+import numpy as np
+
 from tinygrad_llm.cli import main
+from tinygrad_llm.train import load_checkpoint
 
 TINY = ["--preset", "debug", "--max-characters", "0", "--steps", "6", "--evaluate-every", "3", "--log-every", "2"]
 TINY += ["--checkpoint-every", "3"]
@@ -38,6 +41,21 @@ def pretrain(folder: Path, corpus: Path, *options) -> str:
 
 def read_log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def assert_resume_equals_uninterrupted(folder: Path, corpus: Path, *options) -> None:
+    """A tiny run of six steps, and one of three and three more: the same weights, states and losses, bit for bit."""
+    pretrain(folder / "whole", corpus, *options)
+    pretrain(folder / "half", corpus, *options, "--steps", "3")
+    code, _, err = call("pretrain", "--resume", folder / "half", "--steps", "6")
+    assert code == 0, err
+    whole, half = (load_checkpoint(folder / name / "last.safetensors") for name in ("whole", "half"))
+    assert (whole.step, whole.generators, whole.batches) == (half.step, half.generators, half.batches)
+    arrays = half.weights | half.optimizer["arrays"]
+    for name, array in (whole.weights | whole.optimizer["arrays"]).items():
+        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
+    losses = [[(line["step"], line["loss"]) for line in read_log(folder / name)] for name in ("whole", "half")]
+    assert losses[0] == losses[1]
 
 
 @contextlib.contextmanager

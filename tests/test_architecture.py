@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "models": LAYERS,
     "generate": MODELS,
     "hub": MODELS | {"text", "files"},
-    "applications": MODELS | {"text", "hub"},
+    "applications": MODELS | {"text", "data", "hub"},
     "evaluate": MODELS | {"text", "data", "generate"},
     "train": MODELS | {"files", "text", "data", "generate", "evaluate", "hub"},
     "warm_up": ENGINE | {"functional", "optim"},

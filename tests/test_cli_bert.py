@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from cli_runs import TINY, call, pretrain, read_log, write_text
+from cli_runs import TINY, assert_resume_equals_uninterrupted, call, pretrain, read_log, write_text
 from matplotlib.image import imread
 
 from tinygrad_llm.cli.objectives import Blanks, marked_text
@@ -174,17 +174,7 @@ RESUMED = [
 def test_resume_equals_uninterrupted(tmp_path, text, options):
     """At one learning rate, since the schedule would be that of three steps."""
     options = [*BERT_RUN, *options, "--warmup-ratio", "0", "--min-learning-rate", "1e-3"]
-    pretrain(tmp_path / "whole", text, *options)
-    pretrain(tmp_path / "half", text, *options, "--steps", "3")
-    code, _, err = call("pretrain", "--resume", tmp_path / "half", "--steps", "6")
-    assert code == 0, err
-    whole, half = (load_checkpoint(tmp_path / name / "last.safetensors") for name in ("whole", "half"))
-    assert (whole.step, whole.generators, whole.batches) == (half.step, half.generators, half.batches)
-    arrays = half.weights | half.optimizer["arrays"]
-    for name, array in (whole.weights | whole.optimizer["arrays"]).items():
-        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
-    losses = [[(line["step"], line["loss"]) for line in read_log(tmp_path / name)] for name in ("whole", "half")]
-    assert losses[0] == losses[1]
+    assert_resume_equals_uninterrupted(tmp_path, text, *options)
 
 
 def test_checkpointed_activations_change_nothing(tmp_path, text):

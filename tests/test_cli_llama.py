@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
-from cli_runs import call, pretrain, read_log, write_text
+from cli_runs import assert_resume_equals_uninterrupted, call, pretrain, read_log, write_text
 
 from tinygrad_llm.generate import generate_naive
 from tinygrad_llm.models import GPT, Llama
-from tinygrad_llm.train import load_checkpoint, open_run
+from tinygrad_llm.train import open_run
 
 LLAMA = ("--model", "llama", "--n-kv-heads", "1")
 
@@ -66,17 +65,7 @@ def test_generation_with_the_cache_is_the_naive_one(run):
 def test_resume_equals_uninterrupted(tmp_path, text, options):
     """At one learning rate, since the schedule would be that of three steps."""
     options = [*LLAMA, *options, "--warmup-ratio", "0", "--min-learning-rate", "2e-3"]
-    pretrain(tmp_path / "whole", text, *options)
-    pretrain(tmp_path / "half", text, *options, "--steps", "3")
-    code, _, err = call("pretrain", "--resume", tmp_path / "half", "--steps", "6")
-    assert code == 0, err
-    whole, half = (load_checkpoint(tmp_path / name / "last.safetensors") for name in ("whole", "half"))
-    assert (whole.step, whole.generators, whole.batches) == (half.step, half.generators, half.batches)
-    arrays = half.weights | half.optimizer["arrays"]
-    for name, array in (whole.weights | whole.optimizer["arrays"]).items():
-        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
-    losses = [[(line["step"], line["loss"]) for line in read_log(tmp_path / name)] for name in ("whole", "half")]
-    assert losses[0] == losses[1]
+    assert_resume_equals_uninterrupted(tmp_path, text, *options)
 
 
 def test_a_run_keeps_its_model(run, text, tmp_path):

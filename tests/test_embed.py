@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinygrad_llm.applications import SearchIndex, SentenceEncoder
-from tinygrad_llm.applications.embed import batches_by_length, pad, pool
+from tinygrad_llm.applications.embed import batches_by_length, pool
+from tinygrad_llm.data import pad
 from tinygrad_llm.hub import Pooling, load_pretrained
 
 FOLDERS = Path(__file__).parents[1] / "lessons" / "pretrained"

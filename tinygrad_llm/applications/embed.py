@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..autograd import no_grad
+from ..data import pad
 from ..hub import Pooling, load_pretrained
 from ..models import BERT
 from ..text import WordPieceTokenizer
@@ -67,15 +68,6 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
         order = order[n_rows:]
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """ids (B, T) with T the longest row's length, filled up at the end, and the mask (B, T): True for tokens."""
-    lengths = np.array([len(row) for row in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, pad_id)
-    ids[mask] = np.concatenate([np.asarray(row) for row in rows])
-    return ids, mask
-
-
 def pool(hidden: np.ndarray, mask: np.ndarray, pooling: Pooling) -> np.ndarray:
     """Vectors of tokens (B, T, C) → of texts (B, C). Padding, where mask (B, T) is False, does not count."""
     if pooling.mode == "cls":
@@ -85,6 +77,9 @@ def pool(hidden: np.ndarray, mask: np.ndarray, pooling: Pooling) -> np.ndarray:
     else:
         weights = mask / mask.sum(axis=1, keepdims=True)
         vectors = (weights[:, None, :].astype(hidden.dtype) @ hidden)[:, 0]
-    if pooling.normalize:
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return vectors
+    return unit(vectors) if pooling.normalize else vectors
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Each of the vectors (B, C) at length 1; one of zeros stays."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .embed import SentenceEncoder
+from .embed import SentenceEncoder, unit
 
 
 class Hit(NamedTuple):
@@ -23,16 +23,12 @@ class SearchIndex:
 
     def __init__(self, encoder: SentenceEncoder, texts: Sequence[str]):
         self.encoder, self.texts = encoder, list(texts)
-        self.vectors = _unit(encoder.encode(self.texts))  # (n, C)
+        self.vectors = unit(encoder.encode(self.texts))  # (n, C)
 
     def search(self, query: str, k: int = 5) -> list[Hit]:
         """The k texts nearest to the query, the nearest first. Raises ValueError for k below 1."""
         if k < 1:
             raise ValueError(f"search: k must be at least 1, not {k}")
-        scores = self.vectors @ _unit(self.encoder.encode([query]))[0]  # (n,)
+        scores = self.vectors @ unit(self.encoder.encode([query]))[0]  # (n,)
         best = np.argsort(-scores, kind="stable")[:k]
         return [Hit(float(scores[i]), int(i), self.texts[i]) for i in best]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

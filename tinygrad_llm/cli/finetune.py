@@ -27,6 +27,7 @@ from ..train.finetune import FineTuneConfig, fine_tune
 from ..train.run import OTHER_FOLDER
 from ..train.tasks import TASKS, Classify
 from .finetune_report import write_report
+from .parser import config_fields
 from .train import say
 
 # Examples that need no file, and the task each is for. The whole module of a question is in one part.
@@ -40,13 +41,13 @@ EMBEDDED = {
 
 def finetune(arguments: argparse.Namespace) -> int:
     began, console = time.perf_counter(), Console(highlight=False)
-    config = FineTuneConfig(**finetune_fields(arguments))
+    config = FineTuneConfig(**config_fields(arguments))
     out = Path(arguments.out or f"runs/{arguments.task}")
     require_free(out, OTHER_FOLDER)
     base, tokenizer = open_model(arguments.base)
     if arguments.dropout is not None and not 0 <= arguments.dropout < 1:
         raise ValueError(f"--dropout must be at least 0 and below 1, not {arguments.dropout}")
-    split = read_examples(arguments, console)
+    split = read_examples(arguments, config.seed, console)
     max_seq_len = min(arguments.max_seq_len or base.config.max_seq_len, base.config.max_seq_len)
     rng = np.random.default_rng(config.seed)
     task = make_task(arguments, split.train)
@@ -83,7 +84,7 @@ def make_task(arguments: argparse.Namespace, train: Sequence[Example]):
     return Classify.of(train, arguments.balanced) if arguments.task == "classify" else TASKS[arguments.task].of(train)
 
 
-def read_examples(arguments: argparse.Namespace, console: Console) -> ExampleSplit:
+def read_examples(arguments: argparse.Namespace, seed: int, console: Console) -> ExampleSplit:
     """The table or the embedded examples, in three parts. Says what was left out of a table, and why."""
     if (arguments.data is None) == (arguments.embedded is None):
         raise ValueError("give the examples by --data FILE, or take some of Python's own by --embedded NAME")
@@ -95,8 +96,8 @@ def read_examples(arguments: argparse.Namespace, console: Console) -> ExampleSpl
         say(console, str(table))
         examples = table.examples
     if arguments.max_examples:
-        order = np.random.default_rng(arguments.field_seed if hasattr(arguments, "field_seed") else 0)
-        examples = [examples[i] for i in sorted(order.permutation(len(examples))[: arguments.max_examples])]
+        order = np.random.default_rng(seed).permutation(len(examples))
+        examples = [examples[i] for i in sorted(order[: arguments.max_examples])]
     stratify = label_of if arguments.task == "classify" else None
     split = split_examples(examples, stratify=stratify, group=group)
     sizes = [len(part) for part in (split.train, split.validation, split.test)]
@@ -118,8 +119,3 @@ def columns(arguments: argparse.Namespace) -> TextColumns | SpanColumns:
         return SpanColumns(arguments.question_column, arguments.context_column, arguments.answer_column)
     numeric = arguments.task == "grade"
     return TextColumns(arguments.text_column, arguments.pair_column, arguments.label_column, numeric)
-
-
-def finetune_fields(arguments: argparse.Namespace) -> dict:
-    """The fields of the config that were given on the command line."""
-    return {name.removeprefix("field_"): value for name, value in vars(arguments).items() if name.startswith("field_")}

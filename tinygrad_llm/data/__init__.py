@@ -14,7 +14,7 @@ parts = split_examples(table.examples, stratify=label_of)
 """
 
 from .baselines import CompressionBaseline, compression_bits_per_byte
-from .batches import RandomBatches, sequential_batches
+from .batches import RandomBatches, pad, sequential_batches
 from .clean import CleanReport, clean, clean_stream, normalize
 from .columns import SpanColumns, TextColumns
 from .corpora import embedded_corpus
@@ -61,6 +61,7 @@ __all__ = [
     "module_of",
     "normalize",
     "open_tokens",
+    "pad",
     "parameter_grades",
     "read_files",
     "read_table",

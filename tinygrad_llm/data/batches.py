@@ -5,7 +5,7 @@ from disk.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -94,6 +94,19 @@ def _window(tokens: np.ndarray, start: int, stop: int, seq_len: int) -> tuple[np
     x = np.array(tokens[start:stop], dtype=np.int64)
     y = np.array(tokens[start + 1 : stop + 1], dtype=np.int64)
     return x.reshape(-1, seq_len), y.reshape(-1, seq_len)
+
+
+def pad(rows: Sequence[Sequence], pad_id: int | bool = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of different lengths as one array (B, T), T the longest, filled up at the end; and (B, T), True for theirs.
+
+    >>> pad([[5, 6, 7], [8]])[0].tolist()
+    [[5, 6, 7], [8, 0, 0]]
+    """
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    padded = np.full(mask.shape, pad_id)
+    padded[mask] = np.concatenate([np.asarray(row) for row in rows])
+    return padded, mask
 
 
 def _check(tokens: np.ndarray, batch_size: int, seq_len: int) -> None:

@@ -30,7 +30,7 @@ from ..nn import (
 )
 from ..nn.attention import require_heads
 from ..nn.dropout import require_probability
-from .decoder import check_init_std, checked_ids
+from .decoder import check_init_std, checked_ids, initialise
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,7 @@ class BERT(Module):
         self.pooler = Linear(c.d_model, c.d_model, rng=self.rng) if c.pooler else None
         self.masked_lm_head = MaskedLMHead(c, self.rng) if c.masked_lm else None
         self.checkpoint_activations = False
-        for module in self.modules():  # N(0, init_std²) for every matrix, biases 0
-            if isinstance(module, (Linear, Embedding)):
-                module.weight = init.normal(module.weight.shape, c.init_std, self.rng)
-            if isinstance(module, Linear):
-                module.bias = init.zeros(module.bias.shape)
+        initialise(self, c.init_std, None, self.rng)  # none starts smaller: each sum goes through a norm
 
     def _block(self) -> PostNormBlock:
         c = self.config

@@ -15,10 +15,11 @@ def check_init_std(owner: str, init_std: float) -> None:
         raise ValueError(f"{owner}: init_std must be a number above 0, not {init_std!r}.")
 
 
-def initialise(model: Module, init_std: float, n_layers: int, rng: np.random.Generator) -> None:
+def initialise(model: Module, init_std: float, n_layers: int | None, rng: np.random.Generator) -> None:
     """GPT-2's initial weights: N(0, init_std²), biases 0. Each block adds two terms to the sum that runs through the
-    model, so the layers that write into it start smaller, and the sum's variance does not grow with depth."""
-    residual_std = init_std / math.sqrt(2 * n_layers)
+    model, so the layers that write into it start smaller, and the sum's variance does not grow with depth. Without
+    `n_layers` all start alike, as in BERT."""
+    residual_std = init_std if n_layers is None else init_std / math.sqrt(2 * n_layers)
     for name, module in model.named_modules():
         if isinstance(module, (Linear, Embedding)):
             std = residual_std if name.endswith(("attention.out", "feed_forward.down")) else init_std

@@ -120,15 +120,16 @@ def best_spans(start: np.ndarray, end: np.ndarray, max_length: int = 30) -> tupl
     T = start.shape[1]
     first, last = np.arange(T)[:, None], np.arange(T)
     valid = (first <= last) & (last < first + max_length)
-    start, end = (scores - _log_sum_exp(scores) for scores in (start, end))
+    start, end = (scores - log_sum_exp(scores) for scores in (start, end))
     joint = np.where(valid, start[:, :, None] + end[:, None, :], -np.inf).reshape(len(start), -1)
     best = joint.argmax(axis=1)
     return np.stack([best // T, best % T], axis=1), joint[np.arange(len(joint)), best]
 
 
-def _log_sum_exp(scores: np.ndarray) -> np.ndarray:
-    largest = scores.max(axis=1, keepdims=True)
-    return largest + np.log(np.exp(scores - largest).sum(axis=1, keepdims=True))
+def log_sum_exp(scores: np.ndarray) -> np.ndarray:
+    """log Σ e^score over the last dim, which stays as 1: (…, T) → (…, 1)."""
+    largest = scores.max(axis=-1, keepdims=True)
+    return largest + np.log(np.exp(scores - largest).sum(axis=-1, keepdims=True))
 
 
 def new_head(base: GPT | BERT | Llama, n_outputs: int, rng: np.random.Generator) -> Linear:

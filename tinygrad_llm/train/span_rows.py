@@ -17,12 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import no_grad
+from ..data import pad
 from ..data.examples import SpanExample
-from ..models.heads import SpanExtractor, best_spans
+from ..models.heads import SpanExtractor, best_spans, log_sum_exp
 from ..text import BPETokenizer, WordPieceTokenizer
 from .text_batches import EncodedText, Tokenizer, ordered_batches, training_batches
-
-EVALUATION_BATCH = 64
 
 
 class SpanRow(NamedTuple):
@@ -108,15 +107,8 @@ def span_batches(rows: Sequence[SpanRow], batch_size: int, rng: np.random.Genera
     for batch in training_batches([row.encoded for row in rows], np.arange(len(rows)), batch_size, rng):
         chosen = [rows[number] for number in batch.targets]
         spans = np.array([row.target for row in chosen])
-        yield (batch.ids, batch.attention_mask, batch.segments, _padded(chosen, batch.ids.shape[1]), spans)
-
-
-def _padded(rows: Sequence[SpanRow], T: int) -> np.ndarray:
-    """Which tokens may be an answer, (B, T)."""
-    allowed = np.zeros((len(rows), T), bool)
-    for i, row in enumerate(rows):
-        allowed[i, : len(row.allowed)] = row.allowed
-    return allowed
+        allowed, _ = pad([row.allowed for row in chosen], False)
+        yield (batch.ids, batch.attention_mask, batch.segments, allowed, spans)
 
 
 def answer_texts(
@@ -130,9 +122,9 @@ def answer_texts(
     least_null = [(np.inf, 0.0)] * len(examples)
     encoded = [row.encoded for row in rows]
     with no_grad():
-        for numbers, batch in ordered_batches(encoded, EVALUATION_BATCH):
+        for numbers, batch in ordered_batches(encoded):
             chosen = [rows[number] for number in numbers]
-            allowed = _padded(chosen, batch.ids.shape[1])
+            allowed, _ = pad([row.allowed for row in chosen], False)
             start, end = (x.data for x in model(batch.ids, batch.attention_mask, batch.segments, allowed))
             for i, row in enumerate(chosen):
                 least_null[row.example] = min(least_null[row.example], _null(start[i], end[i]))
@@ -146,7 +138,12 @@ def answer_texts(
 def _null(start: np.ndarray, end: np.ndarray) -> tuple[float, float]:
     """Score and probability of "no answer"."""
     score = float(start[0] + end[0])
-    return score, float(np.exp(score - _log_sum_exp(start) - _log_sum_exp(end)))
+    return score, _probability(score, start, end)
+
+
+def _probability(score: float, start: np.ndarray, end: np.ndarray) -> float:
+    """Of a span with that score, among all pairs of a start and an end."""
+    return float(np.exp(score - log_sum_exp(start) - log_sum_exp(end))[0])
 
 
 def _best(start: np.ndarray, end: np.ndarray, row: SpanRow, context: str) -> tuple[float, str, int, float]:
@@ -157,9 +154,4 @@ def _best(start: np.ndarray, end: np.ndarray, row: SpanRow, context: str) -> tup
     ((first, last),), _ = best_spans(*without)
     score = float(start[first] + end[last])
     begin, stop = int(row.offsets[first, 0]), int(row.offsets[last, 1])
-    return score, context[begin:stop], begin, float(np.exp(score - _log_sum_exp(start) - _log_sum_exp(end)))
-
-
-def _log_sum_exp(scores: np.ndarray) -> float:
-    largest = scores.max()
-    return float(largest + np.log(np.exp(scores - largest).sum()))
+    return score, context[begin:stop], begin, _probability(score, start, end)

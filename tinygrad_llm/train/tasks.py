@@ -23,8 +23,6 @@ from ..nn import Module
 from .span_rows import answer_texts, span_batches, span_rows
 from .text_batches import EncodedText, Tokenizer, encode_text, ordered_batches, training_batches
 
-EVALUATION_BATCH = 64
-
 
 def encode_examples(tokenizer: Tokenizer, examples: Sequence[TextExample], max_seq_len: int) -> list[EncodedText]:
     return [encode_text(tokenizer, example.text, example.pair, max_seq_len) for example in examples]
@@ -158,7 +156,7 @@ def _text_outputs(model: Module, tokenizer, examples, max_seq_len: int, n_output
     rows = encode_examples(tokenizer, examples, max_seq_len)
     outputs = np.zeros((len(rows), n_outputs), np.float32)
     with no_grad():
-        for numbers, batch in ordered_batches(rows, EVALUATION_BATCH):
+        for numbers, batch in ordered_batches(rows):
             found = model(batch.ids, batch.attention_mask, batch.segments).data
             outputs[numbers] = found.reshape(len(numbers), n_outputs)
     return outputs

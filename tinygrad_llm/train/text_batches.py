@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..data import pad
 from ..text import BPETokenizer, CharTokenizer, WordPieceTokenizer
 
 Tokenizer = BPETokenizer | CharTokenizer | WordPieceTokenizer
+EVALUATION_BATCH = 64
 CHUNK_BATCHES = 32  # rows are sorted by length within so many batches: random enough, and little padding
 
 
@@ -73,11 +75,8 @@ def cut_to(parts: list[list[int]], room: int) -> list[list[int]]:
 
 def collate(rows: Sequence[EncodedText], targets: Sequence) -> TextBatch:
     """Rows of different lengths as one batch; padding is id 0, at the end of a row."""
-    lengths = np.array([row.length for row in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids, segments = np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)
-    ids[mask] = np.concatenate([row.ids for row in rows])
-    segments[mask] = np.concatenate([row.segments for row in rows])
+    ids, mask = pad([row.ids for row in rows])
+    segments, _ = pad([row.segments for row in rows])
     return TextBatch(ids, mask, segments, np.asarray(targets))
 
 
@@ -102,7 +101,9 @@ def training_batches(
                 yield collate([rows[i] for i in batches[number]], targets[batches[number]])
 
 
-def ordered_batches(rows: Sequence[EncodedText], batch_size: int) -> Iterator[tuple[np.ndarray, TextBatch]]:
+def ordered_batches(
+    rows: Sequence[EncodedText], batch_size: int = EVALUATION_BATCH
+) -> Iterator[tuple[np.ndarray, TextBatch]]:
     """For evaluation: all rows once, the longest first; yields their numbers (B,), and the batch without targets."""
     order = np.argsort([-row.length for row in rows], kind="stable")
     for start in range(0, len(order), batch_size):
