@@ -14,7 +14,7 @@ from sklearn import feature_extraction, linear_model, naive_bayes
 
 from tinygrad_llm.data import embedded_corpus
 from tinygrad_llm.data.words import WORD
-from tinygrad_llm.evaluate import LogisticRegression, NaiveBayes, accuracy_score
+from tinygrad_llm.evaluate import LogisticRegression, NaiveBayes, RidgeRegression, accuracy_score, nearest_word
 from tinygrad_llm.evaluate.newton import conjugate_gradient, minimize_newton_cg
 from tinygrad_llm.evaluate.ngrams import CountVectorizer, SparseRows, TfidfVectorizer
 
@@ -182,6 +182,30 @@ def test_logistic_regression_says_when_tol_is_out_of_reach():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LogisticRegression().fit(["a b", "b c", "c a"], [0, 1, 1])
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 20.0])
+def test_ridge_regression_equals_scikit_learn(alpha):
+    texts, _ = docstrings_of_packages(200)
+    numbers = [len(text) ** 0.5 for text in texts]
+    model = RidgeRegression(alpha).fit(texts, numbers)
+    vectorizer = feature_extraction.text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **SPLIT)
+    theirs = linear_model.Ridge(alpha).fit(vectorizer.fit_transform(texts).toarray(), numbers)
+    new = docstrings_of_packages()[0][-50:]
+    np.testing.assert_allclose(model.predict(new), theirs.predict(vectorizer.transform(new).toarray()), rtol=1e-5)
+    assert model.predict([]).shape == (0,)
+    for bad, message in (([1.0], "one value in each column"), ([np.nan] * 200, "must be finite")):
+        with pytest.raises(ValueError, match=message):
+            model.fit(texts, bad)
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        RidgeRegression(0)
+
+
+def test_the_word_nearest_to_the_questions_words():
+    assert nearest_word("who wrote it", "It rains. Ada wrote it in May") == "Ada"  # "it" stands twice and counts less
+    assert nearest_word("x", "a b") == "a"
+    assert nearest_word("a b", "b a") == "b"
+    assert nearest_word("a", "") == ""
 
 
 def test_conjugate_gradient_solves_what_a_dense_solver_solves():

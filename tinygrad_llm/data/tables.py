@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .columns import SpanColumns, TextColumns
+from .columns import Pair, PairColumns, SpanColumns, TextColumns
 from .examples import Example, counted
 from .files import lines_of, require_encoding
 
@@ -25,6 +25,7 @@ MAX_ROW_CHARACTERS = 16 << 20  # a longer row is no example, but the rest of a f
 TOO_LONG = f"the row is longer than {MAX_ROW_CHARACTERS:,} characters: shorten it, or close a quote that stays open"
 SHOWN_PROBLEMS = 5
 
+Columns = TextColumns | SpanColumns | PairColumns
 Rows = Iterator[tuple[int, dict[str, Any] | ValueError]]  # each row's number, and its columns or why it is broken
 
 
@@ -45,7 +46,7 @@ class Problem:
 class Table:
     """The examples in the order of the rows, and what was wrong with the others."""
 
-    examples: list[Example] = field(default_factory=list)
+    examples: list[Example | Pair] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -57,18 +58,19 @@ class Table:
 
 def read_table(
     paths: str | os.PathLike | Iterable[str | os.PathLike],
-    columns: TextColumns | SpanColumns,
+    columns: Columns,
     encoding: str = "utf-8",
     delimiter: str | None = None,
     quoting: bool = True,
     strict: bool = False,
+    header: Sequence[str] | None = None,
 ) -> Table:
     """The examples of all files, in the order given.
 
     - .jsonl: on each line an object, whose keys are the columns.
     - .csv, .tsv: the first row names the columns. A field in double quotes may hold the delimiter, line ends and
       doubled quotes; `quoting=False` takes quotes for plain characters. The delimiter is a comma or a tab by the
-      file's name.
+      file's name. `header` names the columns where the first row does not, as it is an example already.
     - .json: SQuAD's nested form, as rows with the columns question, context and answer.
 
     As everywhere in `tinygrad_llm.data`, a line end of any kind is read as "\\n", and a byte order mark is no text.
@@ -92,7 +94,7 @@ def read_table(
             rows = _squad_rows(path, encoding)
         else:
             separator = delimiter or DELIMITERS[path.suffix.lower()]
-            rows = _delimited_rows(path, encoding, separator, quoting, columns.names)
+            rows = _delimited_rows(path, encoding, separator, quoting, columns.names, header)
         _read_rows(table, path, rows, columns, strict)
     return table
 
@@ -106,7 +108,7 @@ def _require_table(path: Path) -> None:
         raise ValueError(f"{str(path)!r} is no table: expected a file that ends in {', '.join(SUFFIXES)}")
 
 
-def _read_rows(table: Table, path: Path, rows: Rows, columns: TextColumns | SpanColumns, strict: bool) -> None:
+def _read_rows(table: Table, path: Path, rows: Rows, columns: Columns, strict: bool) -> None:
     seen: dict[str, None] = {}  # the columns of the file, in their order
     n_examples, problems = 0, []
     for number, row in rows:
@@ -189,17 +191,21 @@ def _squad_rows(path: Path, encoding: str) -> Rows:
     yield from enumerate(rows, start=1)
 
 
-def _delimited_rows(path: Path, encoding: str, delimiter: str, quoting: bool, wanted: Sequence[str]) -> Rows:
+def _delimited_rows(
+    path: Path, encoding: str, delimiter: str, quoting: bool, wanted: Sequence[str], header: Sequence[str] | None
+) -> Rows:
     csv.field_size_limit(2**31 - 1)  # Python's own limit, 128 KiB, is shorter than many texts; see MAX_ROW_CHARACTERS
     lines = _RowLines(lines_of(path, encoding))
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
-    header: list[str] | None = None
+    default = None if header is None else _header(path, list(header), wanted)
+    header = None
     while True:
         first_line = lines.begin_row()
         try:
             fields = next(reader, None)
         except csv.Error as error:
+            header = header or default
             if header is None:
                 raise ValueError(f"{str(path)!r}, line {first_line}: the header is not valid ({error})") from None
             yield first_line, _broken_row(error, lines.n_read - first_line + 1)
@@ -208,9 +214,11 @@ def _delimited_rows(path: Path, encoding: str, delimiter: str, quoting: bool, wa
             return
         if not fields:  # a blank line
             continue
-        if header is None:
+        if header is None and (default is None or {name.strip() for name in fields} >= set(wanted)):
             header = _header(path, fields, wanted)
-        elif len(fields) == len(header):
+            continue
+        header = header or default
+        if len(fields) == len(header):
             yield first_line, dict(zip(header, fields, strict=True))
         else:
             yield (
