@@ -31,6 +31,7 @@ from tinygrad_llm.train.span_rows import answer_texts, span_batches, span_rows
 ADDS = [
     "tinygrad_llm/train/span_rows.py", "tinygrad_llm/train/multi_task.py", "tinygrad_llm/data/questions.py",
     "tinygrad_llm/evaluate/spans.py", "tinygrad_llm/evaluate/regression.py", "tinygrad_llm/evaluate/ranks.py",
+    "tinygrad_llm/train/joint.py",
 ]  # fmt: skip
 numba.set_num_threads(1)  # in models this small, two threads would mostly wait for each other
 

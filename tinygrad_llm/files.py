@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def read_json(path: str | os.PathLike, remedy: str = "get it again", kind: type = dict) -> Any:
@@ -33,11 +33,19 @@ def write_json(path: str | os.PathLike, data: dict | list) -> None:
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a file in UTF-8; one of that name is replaced when the new one is safe on the disk."""
+    with new_file(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def new_file(path: str | os.PathLike) -> Iterator[TextIO]:
+    """A text file to write, in UTF-8. It gets its name, and replaces one that has it, at the end of the `with` block
+    when it is safe on the disk; where that fails nothing is left of it."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(text.encode("utf-8"))
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

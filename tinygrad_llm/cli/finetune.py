@@ -1,4 +1,4 @@
-"""`tinygrad-llm finetune`: from a pretrained model and a table of examples to a model for a task, and an honest report.
+"""`tinygrad-llm finetune`: from a pretrained model and tables of examples to models for tasks, and an honest report.
 
 Examples are split into three parts that share no text: to train on, to stop by, and to test the result once. Read
 `finetune` top to bottom; see finetune_report.py for what it says at the end.
@@ -9,113 +9,92 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from .. import warm_up
-from ..data import SpanColumns, TextColumns, label_of, module_of, read_table, split_examples
-from ..data.examples import Example
-from ..data.questions import signature_questions
-from ..data.stratify import ExampleSplit
-from ..data.tasks import docstring_packages, parameter_grades, signature_pairs
 from ..files import new_folder, require_free
-from ..train.fine_tuned import FineTuned, open_model, save_fine_tuned
-from ..train.finetune import FineTuneConfig, fine_tune
+from ..train.fine_tuned import FineTuned, open_model, save_base, save_head
+from ..train.finetune import FineTuneConfig
+from ..train.joint import Joint
 from ..train.run import OTHER_FOLDER
-from ..train.tasks import TASKS, Classify
-from .finetune_report import write_report
+from .finetune_report import write_comparison, write_report
+from .finetune_tasks import read_job, wanted_tasks
 from .parser import config_fields
 from .train import say
-
-# Examples that need no file, and the task each is for. The whole module of a question is in one part.
-EMBEDDED = {
-    "packages": ("classify", docstring_packages, None),
-    "pairs": ("classify", signature_pairs, None),
-    "grades": ("grade", parameter_grades, None),
-    "questions": ("answer", signature_questions, module_of),
-}
 
 
 def finetune(arguments: argparse.Namespace) -> int:
     began, console = time.perf_counter(), Console(highlight=False)
-    config = FineTuneConfig(**config_fields(arguments))
-    out = Path(arguments.out or f"runs/{arguments.task}")
+    config, wanted = FineTuneConfig(**config_fields(arguments)), wanted_tasks(arguments)
+    _check(arguments)
+    out = Path(arguments.out or f"runs/{arguments.task or 'tasks'}")
     require_free(out, OTHER_FOLDER)
     base, tokenizer = open_model(arguments.base)
-    if arguments.dropout is not None and not 0 <= arguments.dropout < 1:
-        raise ValueError(f"--dropout must be at least 0 and below 1, not {arguments.dropout}")
-    split = read_examples(arguments, config.seed, console)
+    jobs = [read_job(each, arguments, config.seed, console) for each in wanted]
     max_seq_len = min(arguments.max_seq_len or base.config.max_seq_len, base.config.max_seq_len)
-    rng = np.random.default_rng(config.seed)
-    task = make_task(arguments, split.train)
-    model = task.new_model(base, split.train, 0.1 if arguments.dropout is None else arguments.dropout, rng)
-    batches = task.batches(tokenizer, split.train, max_seq_len, config.batch_size, rng)
-    n_steps = config.n_steps(len(split.train))
-    say(console, f"{type(base).__name__} with {model.num_parameters():,} parameters, up to {n_steps:,} steps")
+    dropout = 0.1 if arguments.dropout is None else arguments.dropout
+    joint = Joint(base, tokenizer, jobs, max_seq_len, config, dropout, arguments.temperature)
+    say(
+        console,
+        f"{type(base).__name__} with {joint.model.num_parameters():,} parameters, up to {joint.n_steps:,} steps",
+    )
     if warm_up.is_needed():
         say(console, "compiling kernels (first run only) …")
-    fine_tuned = FineTuned(model, tokenizer, task, max_seq_len)
-
-    def evaluate() -> float:
-        return task.score(split.validation, fine_tuned.predict(split.validation))
-
+        warm_up.compile_kernels(type(base).__name__.lower())
     with new_folder(out, OTHER_FOLDER) as building:
-        history = []
-        for report in fine_tune(model, batches, evaluate, config, len(split.train)):
-            history.append(dataclasses.asdict(report))
-            best = " (best so far)" if report.is_best else ""
-            say(
-                console,
-                f"step {report.step}/{n_steps}  loss {report.loss:.4f}  validation {report.score:.4f}{best}  "
-                f"{time.perf_counter() - began:.0f} s",
-            )
-        save_fine_tuned(fine_tuned, building)
+        history = train(joint, began, console)
+        save_base(base, tokenizer, building)
         facts = {"base": str(arguments.base), "config": dataclasses.asdict(config), "history": history}
-        write_report(building, out, fine_tuned, split, facts | {"seconds": time.perf_counter() - began}, console)
+        if not arguments.task:
+            facts |= {"steps": dict(joint.steps), "temperature": arguments.temperature}
+        for job in jobs:
+            folder, place = (building, out) if arguments.task else (building / job.name, out / job.name)
+            folder.mkdir(exist_ok=True)
+            save_head(joint.models[job.name], folder)
+            write_report(folder, place, joint.models[job.name], job.split, facts, time.perf_counter() - began, console)
+        if arguments.compare_alone:
+            alone = {job.name: train_alone(job, joint, arguments.base, began, console) for job in jobs}
+            write_comparison(building, jobs, joint.models, alone, console)
     return 0
 
 
-def make_task(arguments: argparse.Namespace, train: Sequence[Example]):
-    if arguments.balanced and arguments.task != "classify":
-        raise ValueError("--balanced is about classes: it goes with classify only")
-    return Classify.of(train, arguments.balanced) if arguments.task == "classify" else TASKS[arguments.task].of(train)
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.dropout is not None and not 0 <= arguments.dropout < 1:
+        raise ValueError(f"--dropout must be at least 0 and below 1, not {arguments.dropout}")
+    if arguments.compare_alone and len(arguments.tasks) < 2:
+        raise ValueError("--compare-alone goes with two tasks or more, each given by --task")
+    if not arguments.temperature >= 1:
+        raise ValueError(
+            f"--temperature must be at least 1 (larger: tasks come more evenly), not {arguments.temperature}"
+        )
 
 
-def read_examples(arguments: argparse.Namespace, seed: int, console: Console) -> ExampleSplit:
-    """The table or the embedded examples, in three parts. Says what was left out of a table, and why."""
-    if (arguments.data is None) == (arguments.embedded is None):
-        raise ValueError("give the examples by --data FILE, or take some of Python's own by --embedded NAME")
-    group = None
-    if arguments.embedded is not None:
-        examples, group = embedded(arguments)
-    else:
-        table = read_table(arguments.data, columns(arguments), arguments.encoding)
-        say(console, str(table))
-        examples = table.examples
-    if arguments.max_examples:
-        order = np.random.default_rng(seed).permutation(len(examples))
-        examples = [examples[i] for i in sorted(order[: arguments.max_examples])]
-    stratify = label_of if arguments.task == "classify" else None
-    split = split_examples(examples, stratify=stratify, group=group)
-    sizes = [len(part) for part in (split.train, split.validation, split.test)]
-    say(console, f"{sizes[0]:,} examples to train on, {sizes[1]:,} to stop by, {sizes[2]:,} to test the result")
-    return split
+def train(joint: Joint, began: float, console: Console) -> list[dict]:
+    """What was measured at each evaluation."""
+    history = []
+    for report in joint.train():
+        history.append(dataclasses.asdict(report) | ({"scores": dict(joint.scores)} if len(joint.jobs) > 1 else {}))
+        best = " (best so far)" if report.is_best else ""
+        parts = ", ".join(f"{name} {score:.3f}" for name, score in joint.scores.items())
+        say(
+            console,
+            f"step {report.step}/{joint.n_steps}  loss {report.loss:.4f}  validation {report.score:.4f}"
+            f"{f' ({parts})' if len(joint.jobs) > 1 else ''}{best}  {time.perf_counter() - began:.0f} s",
+        )
+    return history
 
 
-def embedded(arguments: argparse.Namespace):
-    if arguments.embedded not in EMBEDDED:
-        raise ValueError(f"--embedded must be one of {', '.join(EMBEDDED)}, not {arguments.embedded!r}")
-    kind, make, group = EMBEDDED[arguments.embedded]
-    if kind != arguments.task:
-        raise ValueError(f"the embedded examples {arguments.embedded!r} are for {kind}, not for {arguments.task}")
-    return make(), group
-
-
-def columns(arguments: argparse.Namespace) -> TextColumns | SpanColumns:
-    if arguments.task == "answer":
-        return SpanColumns(arguments.question_column, arguments.context_column, arguments.answer_column)
-    numeric = arguments.task == "grade"
-    return TextColumns(arguments.text_column, arguments.pair_column, arguments.label_column, numeric)
+def train_alone(job, joint: Joint, base_folder: str, began: float, console: Console) -> FineTuned:
+    """The same base for this task only, for as many steps as the task had among the others."""
+    base, tokenizer = open_model(base_folder)
+    n_steps, config = joint.steps[job.name], joint.config
+    epochs = n_steps * config.batch_size / len(job.split.train)
+    per_epoch = config.evaluations_per_epoch * config.epochs / epochs  # as often, over the whole run
+    alone_config = dataclasses.replace(config, epochs=epochs, evaluations_per_epoch=per_epoch)
+    max_seq_len = joint.models[job.name].max_seq_len
+    say(console, f"{job.name} alone, {n_steps:,} steps")
+    alone = Joint(base, tokenizer, [job], max_seq_len, alone_config, joint.dropout)
+    train(alone, began, console)
+    return alone.models[job.name]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
+from collections.abc import Iterable
 
 from ..train.finetune import FineTuneConfig
 
-PREDICTING = ("classify", "grade", "answer", "embed", "search")
-COLUMNS = {
-    "text": ("text", "of the text"),
-    "pair": (None, "of a second text, where examples are pairs"),
-    "label": ("label", "of the class, or of the number for grade"),
-    "question": ("question", "of the question, for answer"),
-    "context": ("context", "of the text that holds the answer"),
-    "answer": ("answer", "of the answer"),
+KINDS = ("classify", "grade", "answer")
+PREDICTING = ("classify", "grade", "answer", "translate", "embed", "search")
+OF_TEXT = ("classify", "grade")
+COLUMNS = {  # for which tasks, by default, and what is in it
+    "text": (OF_TEXT, "text", "of the text"),
+    "pair": (OF_TEXT, None, "of a second text, where examples are pairs"),
+    "label": (OF_TEXT, "label", "of the class, or of the number for grade"),
+    "question": (("answer",), "question", "of the question, for answer"),
+    "context": (("answer",), "context", "of the text that holds the answer"),
+    "answer": (("answer",), "answer", "of the answer"),
+    "start": (("answer",), None, "of where in the context the answer begins, in characters from 0"),
 }
 HELP = {
     "epochs": "passes over the training examples",
@@ -33,18 +37,20 @@ HELP = {
 
 
 def finetune_options(parser: argparse.ArgumentParser, integer, number) -> None:
-    parser.add_argument(
-        "task", metavar="TASK", choices=("classify", "grade", "answer"), help="classify, grade or answer"
-    )
+    parser.add_argument("task", nargs="?", metavar="TASK", choices=KINDS, help="classify, grade or answer")
+    help = "instead of TASK, repeatable: several tasks on one base. NAME=packages, or NAME=classify:FILE,text=review"
+    parser.add_argument("--task", dest="tasks", action="append", default=[], metavar="NAME=…", help=help)
+    help = "several tasks: 1 in proportion to their examples, larger: more evenly (default: 2)"
+    parser.add_argument("--temperature", type=number, default=2.0, metavar="X", help=help)
+    help = "several tasks: train each alone too, for as many steps as it had, and show both scores"
+    parser.add_argument("--compare-alone", action="store_true", help=help)
     help = "what to begin with: a run's folder, or a model's in Hugging Face's layout"
     parser.add_argument("--from", dest="base", required=True, metavar="FOLDER", help=help)
     parser.add_argument("--data", nargs="+", metavar="FILE", help="the examples: .csv, .tsv, .jsonl, SQuAD's .json")
     help = "Python's own: packages, pairs (classify), grades (grade), questions (answer)"
     parser.add_argument("--embedded", metavar="NAME", help=help)
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
-    for name, (default, what) in COLUMNS.items():
-        shown = f" (default: {default})" if default else ""
-        parser.add_argument(f"--{name}-column", default=default, metavar="NAME", help=f"column {what}{shown}")
+    column_options(parser, COLUMNS)
     parser.add_argument("--max-examples", type=integer, metavar="N", help="use only so many, drawn by the seed")
     parser.add_argument("--max-seq-len", type=integer, metavar="N", help="longer texts are cut (default: the model's)")
     parser.add_argument("--balanced", action="store_true", help="classify: rare classes count as much as common ones")
@@ -63,17 +69,38 @@ def finetune_options(parser: argparse.ArgumentParser, integer, number) -> None:
         )
 
 
-def predict_options(parser: argparse.ArgumentParser, command: str) -> None:
+def column_options(parser: argparse.ArgumentParser, roles: Iterable[str]) -> None:
+    for role in roles:
+        _, default, what = COLUMNS[role]
+        shown = f" (default: {default})" if default else ""
+        parser.add_argument(f"--{role}-column", default=default, metavar="NAME", help=f"column {what}{shown}")
+
+
+def predict_options(parser: argparse.ArgumentParser, command: str, integer, number) -> None:
     texts = {"answer": "QUESTION", "search": "QUERY"}.get(command, "TEXT")
     parser.add_argument("texts", nargs="*", metavar=texts, help="one or more (default: a line of standard input each)")
-    help = "the folder that finetune made" if command in ("classify", "grade", "answer") else "a BERT's folder"
+    help = "the folder that finetune made" if command in KINDS else "a BERT's folder"
+    help = "the run of an encoder-decoder" if command == "translate" else help
     parser.add_argument("--from", dest="source", required=True, metavar="FOLDER", help=help)
-    if command == "answer":
-        parser.add_argument("--context", required=True, metavar="FILE", help="the text that holds the answer")
-    if command in ("classify", "grade"):
-        parser.add_argument("--pair", metavar="TEXT", help="the second text, where examples are pairs")
+    if command == "translate":
+        help = "search the likeliest text with N beams; 1: always the likeliest token (default: 1)"
+        parser.add_argument("--beams", type=integer, default=1, metavar="N", help=help)
+        help = "with --beams: above 1 favours long texts, below 1 short ones (default: 1)"
+        parser.add_argument("--length-penalty", type=number, metavar="X", help=help)
+        help = "end a text after N tokens (default: as many as the model can write)"
+        parser.add_argument("--max-new-tokens", type=integer, metavar="N", help=help)
     if command == "search":
         help = "a text on each line, to search in (default: the docstrings of Python's standard library)"
         parser.add_argument("--in", dest="corpus", metavar="FILE", help=help)
-        parser.add_argument("-k", type=int, default=5, metavar="N", help="how many to show (default: 5)")
+        parser.add_argument("-k", type=integer, default=5, metavar="N", help="how many to show (default: 5)")
+    if command in OF_TEXT:
+        parser.add_argument("--pair", metavar="TEXT", help="the second text, where examples are pairs")
+    if command == "answer":
+        parser.add_argument("--context", metavar="FILE", help="the text that holds the answers")
+    help = "many texts: .csv, .tsv or .jsonl with their columns, or .txt with a text on each line"
+    parser.add_argument("--file", metavar="FILE", help=help)
+    roles = {"answer": ("question", "context"), "classify": ("text", "pair"), "grade": ("text", "pair")}
+    column_options(parser, roles.get(command, ("text",)))
+    if command != "search":
+        parser.add_argument("--out", metavar="FILE", help="write a line of JSON for each text there")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each text")

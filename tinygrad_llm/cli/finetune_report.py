@@ -13,47 +13,62 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..data.examples import SpanExample, TextExample
+from ..data.examples import TextExample
 from ..data.stratify import ExampleSplit
 from ..evaluate import (
     Interval,
     LogisticRegression,
+    RidgeRegression,
     accuracy_score,
     bootstrap_interval,
     confusion_matrix,
     expected_calibration_error,
     f1_score,
     mean_absolute_error,
+    nearest_word,
     paired_bootstrap,
     pearson_correlation,
+    reliability_bins,
     root_mean_squared_error,
     span_scores,
     spearman_correlation,
 )
 from ..files import write_json
-from ..plots import heat_map
+from ..plots import heat_map, reliability_diagram
 from ..train.fine_tuned import FineTuned
+from ..train.joint import Job
 from .display import duration
 
 N_MISTAKES = 5
 
 
 def write_report(
-    building: Path, out: Path, fine_tuned: FineTuned, split: ExampleSplit, facts: dict[str, Any], console: Console
+    folder: Path,
+    place: Path,
+    fine_tuned: FineTuned,
+    split: ExampleSplit,
+    facts: dict[str, Any],
+    seconds: float,
+    console: Console,
 ) -> None:
-    """Test the model, write report.json (and confusion.png) into `building`, and show the results."""
+    """Test the model, write report.json and pictures into `folder`, which will be called `place`; show the results."""
     predictions = fine_tuned.predict(split.test)
     rows, mistakes = {
         "classify": _classes, "grade": _grades, "answer": _answers
-    }[fine_tuned.task.kind](fine_tuned, split, predictions, building)  # fmt: skip
+    }[fine_tuned.task.kind](fine_tuned, split, predictions, folder)  # fmt: skip
     write_json(
-        building / "report.json",
-        facts | {"test": {name: _plain(value) for name, value in rows.items()}, "worst_mistakes": mistakes},
+        folder / "report.json",
+        facts
+        | {
+            "seconds": seconds,
+            "test": {name: _plain(value) for name, value in rows.items()},
+            "worst_mistakes": mistakes,
+        },
     )
-    table = Table("on the test part", "result", title=f"{out.name}: {len(split.test):,} examples never seen")
+    table = Table("on the test part", "result", title=f"{place.name}: {len(split.test):,} examples never seen")
     for name, value in rows.items():
         table.add_row(name, str(value) if isinstance(value, (str, Interval)) else f"{value:.3f}")
-    table.add_row("wall time", duration(facts["seconds"]))
+    table.add_row("wall time", duration(seconds))
     console.print(table)
     if mistakes:
         console.print(Text("worst mistakes:"))
@@ -62,8 +77,23 @@ def write_report(
     command = fine_tuned.task.kind
     example = "'QUESTION' --context FILE" if command == "answer" else "'TEXT'"
     console.print(
-        Text(f"go on with:\n  tinygrad-llm {command} {example} --from {shlex.quote(str(out))}"), soft_wrap=True
+        Text(f"go on with:\n  tinygrad-llm {command} {example} --from {shlex.quote(str(place))}"), soft_wrap=True
     )
+
+
+def write_comparison(
+    folder: Path, jobs: Sequence[Job], joint: dict[str, FineTuned], alone: dict[str, FineTuned], console: Console
+) -> None:
+    """Each task's score on its test part, trained with the others and alone, for the same number of its steps."""
+    table, found = Table("task", "together", "alone", title="the score of each task on its test part"), {}
+    for job in jobs:
+        together, by_itself = (
+            job.task.score(job.split.test, models[job.name].predict(job.split.test)) for models in (joint, alone)
+        )
+        found[job.name] = {"together": together, "alone": by_itself}
+        table.add_row(job.name, f"{together:.3f}", f"{by_itself:.3f}")
+    write_json(folder / "comparison.json", found)
+    console.print(table)
 
 
 def _plain(value) -> Any:
@@ -84,6 +114,8 @@ def _classes(fine_tuned: FineTuned, split: ExampleSplit, probabilities: np.ndarr
     matrix, names = confusion_matrix(true, predicted, labels=task.classes), task.classes
     titles = {"row_title": "true", "column_title": "predicted", "unit": "examples", "numbers": ".0f"}
     heat_map(folder / "confusion.png", matrix, names, names, "what was taken for what", **titles)
+    bins = reliability_bins(true, probabilities, labels=task.classes)
+    reliability_diagram(folder / "calibration.png", bins.confidence, bins.accuracy, bins.n_examples)
     rows = {
         "accuracy": bootstrap_interval(accuracy_score, true, predicted, rng=rng),
         "macro-F1": bootstrap_interval(macro_f1, true, predicted, rng=rng),
@@ -122,11 +154,21 @@ def _texts_and_labels(examples: Sequence[TextExample]) -> tuple[list[str], list]
 def _grades(fine_tuned: FineTuned, split: ExampleSplit, numbers: np.ndarray, folder: Path):
     rng, true = np.random.default_rng(0), np.array([example.label for example in split.test], float)
     mean = np.full(len(true), fine_tuned.task.mean)
+    theirs = RidgeRegression().fit(*_texts_and_labels(split.train)).predict(_texts_and_labels(split.test)[0])
     rows = {
         "mean absolute error": bootstrap_interval(mean_absolute_error, true, numbers, rng=rng),
         "root mean squared error": bootstrap_interval(root_mean_squared_error, true, numbers, rng=rng),
         "Pearson's correlation": pearson_correlation(true, numbers),
         "Spearman's correlation": spearman_correlation(true, numbers),
+        "mean absolute error of ridge regression on n-grams": bootstrap_interval(
+            mean_absolute_error, true, theirs, rng=rng
+        ),
+        "root mean squared error of ridge regression on n-grams": bootstrap_interval(
+            root_mean_squared_error, true, theirs, rng=rng
+        ),
+        "root mean squared error, ours less the baseline's": str(
+            paired_bootstrap(root_mean_squared_error, true, numbers, theirs, rng=rng)
+        ),
         "mean absolute error of always the mean": mean_absolute_error(true, mean),
         "root mean squared error of always the mean": root_mean_squared_error(true, mean),
     }
@@ -141,21 +183,19 @@ def _grades(fine_tuned: FineTuned, split: ExampleSplit, numbers: np.ndarray, fol
 def _answers(fine_tuned: FineTuned, split: ExampleSplit, answers, folder: Path):
     rng, gold = np.random.default_rng(0), [example.answers for example in split.test]
     scores = span_scores([answer.text for answer in answers], gold)
-    first = span_scores([_first_word(example) for example in split.test], gold)
+    nearest = span_scores([nearest_word(example.question, example.context) for example in split.test], gold)
     rows = {
         "exact match": bootstrap_interval(np.mean, scores.exact_matches, rng=rng),
         "F1 of the words": bootstrap_interval(np.mean, scores.f1s, rng=rng),
-        "exact match of always the context's first word": float(np.mean(first.exact_matches)),
+        "exact match of the word nearest to the question's words": bootstrap_interval(
+            np.mean, nearest.exact_matches, rng=rng
+        ),
     }
     wrong = [i for i in np.argsort([-a.probability for a in answers]) if not scores.exact_matches[i]][:N_MISTAKES]
     mistakes = [
         {"question": split.test[i].question, "answer": list(gold[i]), "predicted": answers[i].text} for i in wrong
     ]
     return rows, mistakes
-
-
-def _first_word(example: SpanExample) -> str:
-    return next(iter(example.context.split()), "")
 
 
 def _short(example: TextExample, most: int = 120) -> str:

@@ -4,6 +4,7 @@ A path that ends in `.png` or `.svg` says which kind. Colours are Okabe and Ito'
 vision can tell apart; lines differ in style as well.
 """
 
+from .calibration import reliability_diagram
 from .curves import loss_curve, running_mean
 from .figures import BLUE, GREEN, ORANGE, PURPLE, SKY, YELLOW, new_figure, save
 from .graph import graph
@@ -26,6 +27,7 @@ __all__ = [
     "layered_layout",
     "loss_curve",
     "new_figure",
+    "reliability_diagram",
     "running_mean",
     "save",
 ]

@@ -38,7 +38,7 @@ class FineTuneConfig:
     warmup_ratio: float = 0.1  # part of the steps in which the learning rate rises; then it falls to 0
     weight_decay: float = 0.01  # on matrices
     clip: float = 1.0  # limit of the gradient's norm
-    evaluations_per_epoch: int = 2  # on the validation part
+    evaluations_per_epoch: float = 2.0  # on the validation part
     patience: int = 4  # evaluations without a better score, until training ends
     seed: int = 0  # of the head, the order of examples and dropout
 
