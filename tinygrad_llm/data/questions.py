@@ -1,5 +1,7 @@
 """Questions about functions of the standard library; each answer stands in the signature or in the docstring.
 
+The context is the signature. Only for what a function returns the first paragraph of its docstring follows:
+
     def run(*popenargs, input=None, capture_output=False, timeout=None, check=False, **kwargs)
 
     Run command with arguments and return a CompletedProcess instance. …
@@ -19,7 +21,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from .documents import cut_before
 from .examples import SpanExample
 from .signatures import Part, Signature
 from .tasks import at_most, documented_signatures
@@ -38,13 +39,14 @@ def signature_questions(max_same_answer: int = 100, seed: int = 0) -> list[SpanE
     """
     examples, keys, seen = [], [], set()
     for signature in documented_signatures():
-        context = f"{signature.text}\n\n{signature.docstring}"
-        if context in seen:
+        paragraph = signature.docstring.partition("\n\n")[0].rstrip()
+        documented = f"{signature.text}\n\n{paragraph}"
+        if documented in seen:
             continue
-        seen.add(context)
-        context = context if len(context) <= MAX_CONTEXT else context[: cut_before(context, MAX_CONTEXT)].rstrip()
+        seen.add(documented)
         for kind, question, answer in _questions(signature, seed):
-            if answer.start + len(answer.text) <= len(context) and len(answer.text) <= MAX_ANSWER:
+            context = documented if kind == "return" else signature.text
+            if len(answer.text) <= MAX_ANSWER and len(context) <= MAX_CONTEXT:
                 source = f"{kind}:{signature.name}"
                 examples.append(SpanExample(question, context, (answer.text,), answer.start, source))
                 keys.append((kind, answer.text))
@@ -71,4 +73,5 @@ def _questions(signature: Signature, seed: int) -> Iterator[tuple[str, str, Part
         yield "next", question, parameters[before + 1].name
     returned = RETURNS.match(signature.docstring)
     if returned and "e.g." not in returned[1] and "i.e." not in returned[1]:
-        yield "return", f"What does `{name}` return?", Part(returned[1], len(signature.text) + 2 + returned.start(1))
+        answer = Part(returned[1].rstrip(), len(signature.text) + 2 + returned.start(1))
+        yield "return", f"What does `{name}` return?", answer

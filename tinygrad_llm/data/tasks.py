@@ -5,7 +5,7 @@
 | `docstring_packages`  | "Return a message for this exception." → xml                        | 1,925   |
 | `signature_pairs`     | "Turn turtle left by angle units.", "def get_shapepoly(self)" → different | 7,258   |
 | `parameter_grades`    | "def heappush(heap, item)", "heap, reverse" → 0.5                   | 1,535   |
-| `signature_questions` | "Which parameter of `json.dumps` comes after `obj`?" → skipkeys     | 7,766   |
+| `signature_questions` | "Which parameter of `json.dumps` comes after `obj`?" → skipkeys     | 7,728   |
 
 The labels are facts about the sources, so a model can be right or wrong. The same Python gives the same examples in
 the same order; another version has other docstrings, so compare scores on one version only.
@@ -41,7 +41,7 @@ def docstring_packages(n_classes: int = 10, max_per_class: int = 200, seed: int 
     """
     labels: dict[str, set[str]] = defaultdict(set)
     examples: dict[str, TextExample] = {}
-    for document in _docstrings(sysconfig.get_path("stdlib")):
+    for document in library_docstrings(sysconfig.get_path("stdlib")):
         package = document.source.partition(":")[2].partition(".")[0]
         text = _without_name(document.text, package)
         if package.startswith("_") or len(text.split()) < MIN_WORDS:
@@ -59,7 +59,7 @@ def docstring_packages(n_classes: int = 10, max_per_class: int = 200, seed: int 
 
 
 @cache
-def _docstrings(library: str) -> list[Document]:
+def library_docstrings(library: str) -> list[Document]:
     """Of the running Python, whose library this is; read once, since it takes seconds."""
     return embedded_corpus("docstrings")
 

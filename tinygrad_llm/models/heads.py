@@ -101,9 +101,12 @@ class SpanExtractor(Module):
         self.head = new_head(base, 2, self.rng)
 
     def forward(self, ids, attention_mask, segments, allowed) -> tuple[Tensor, Tensor]:
-        """`allowed` (B, T) is True for the tokens an answer may consist of: those of the context, not the question."""
+        """`allowed` (B, T) is True for the tokens an answer may consist of: those of the context, not the question.
+        It may be (B, T, 2), one for the starts and one for the ends."""
         hidden = self.dropout(token_vectors(self.base, ids, attention_mask, segments))
-        scores = self.head(hidden).masked_fill(~np.asarray(allowed, bool)[..., None], -np.inf)  # (B, T, 2)
+        allowed = np.asarray(allowed, bool)
+        allowed = allowed if allowed.ndim == 3 else allowed[..., None]
+        scores = self.head(hidden).masked_fill(~allowed, -np.inf)  # (B, T, 2)
         return scores[..., 0], scores[..., 1]
 
     def loss(self, ids, attention_mask, segments, allowed, spans) -> Tensor:

@@ -10,6 +10,7 @@ section 4.3: "no answer" is the span at [CLS]).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -23,21 +24,30 @@ from ..models.heads import SpanExtractor, best_spans, log_sum_exp
 from ..text import BPETokenizer, WordPieceTokenizer
 from .text_batches import EncodedText, Tokenizer, ordered_batches, training_batches
 
+WORD = re.compile(r"\w+", re.ASCII)  # names; other scripts may write without spaces
+
 
 class SpanRow(NamedTuple):
     """One window of one question's context."""
 
     encoded: EncodedText
-    allowed: np.ndarray  # (T,), True for the tokens of the context, and for the first of all: "no answer"
+    allowed: np.ndarray  # (T,), True for the tokens of the context, and for the first of all: "no answer"; or (T, 2)
     offsets: np.ndarray  # (T, 2), where each token of the context stands in it, in characters
     example: int
     target: tuple[int, int]  # first and last token of the answer
 
 
 def span_rows(
-    tokenizer: Tokenizer, examples: Sequence[SpanExample], max_seq_len: int, for_training: bool
+    tokenizer: Tokenizer,
+    examples: Sequence[SpanExample],
+    max_seq_len: int,
+    for_training: bool,
+    by_words: bool = False,
 ) -> list[SpanRow]:
     """All windows of all examples; `for_training` with the place of the answer in them.
+
+    `by_words` for questions about names: an answer starts and ends where a word does, so that `allowed` is (T, 2), one
+    for either end; and the context's words that the question has too are in segment 2, not 1.
 
     Raises ValueError where max_seq_len leaves no room for a context.
     """
@@ -46,20 +56,40 @@ def span_rows(
     for number, example in enumerate(examples):
         question, context, offsets = tokens(example.question)[0], *tokens(example.context)
         before, after = _frame(tokenizer, question[: max_seq_len // 2])
+        segments, edges = _words(example, offsets) if by_words else (np.ones(len(context), int), None)
         room = max_seq_len - len(before) - len(after)
         if room < 2:
             raise ValueError(f"max_seq_len {max_seq_len} leaves no room for a context beside the question: raise it")
         for start in _window_starts(len(context), room):
             stop = min(start + room, len(context))
             ids = [*before, *context[start:stop], *after]
-            encoded = EncodedText(ids, [0] * len(before) + [1] * (len(ids) - len(before)))
+            encoded = EncodedText(ids, [0] * len(before) + segments[start:stop].tolist() + [1] * len(after))
             allowed = np.zeros(len(ids), bool)
             allowed[[0, *range(len(before), len(before) + stop - start)]] = True
             placed = np.zeros((len(ids), 2), int)
             placed[len(before) : len(before) + stop - start] = offsets[start:stop]
             target = _target(placed, len(before), len(before) + stop - start, example) if for_training else (0, 0)
+            if by_words:
+                allowed = np.stack([allowed, allowed], axis=1)  # (T, 2)
+                allowed[len(before) : len(before) + stop - start] = edges[start:stop]
+                allowed[target, [0, 1]] = True
             rows.append(SpanRow(encoded, allowed, placed, number, target))
     return rows
+
+
+def _words(example: SpanExample, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For n tokens of the context: their segments (n,), and whether one may start and end an answer (n, 2).
+
+    Segment 2 has the words that are in the question too: the "exact match" of Chen et al. 2017, section 3.2.
+    """
+    asked = set(WORD.findall(example.question.lower()))
+    segment = np.ones(len(example.context) + 1, int)  # of each character
+    inside = np.zeros(len(example.context) + 1, bool)
+    for word in WORD.finditer(example.context):
+        segment[word.start() : word.end()] += word[0].lower() in asked
+        inside[word.start() + 1 : word.end()] = True  # between two characters of a word
+    starts, stops = offsets.T
+    return segment[starts], ~np.stack([inside[starts], inside[stops]], axis=1)
 
 
 def tokens_with_offsets(tokenizer: Tokenizer, text: str) -> tuple[list[int], np.ndarray]:
@@ -107,8 +137,14 @@ def span_batches(rows: Sequence[SpanRow], batch_size: int, rng: np.random.Genera
     for batch in training_batches([row.encoded for row in rows], np.arange(len(rows)), batch_size, rng):
         chosen = [rows[number] for number in batch.targets]
         spans = np.array([row.target for row in chosen])
-        allowed, _ = pad([row.allowed for row in chosen], False)
-        yield (batch.ids, batch.attention_mask, batch.segments, allowed, spans)
+        yield (batch.ids, batch.attention_mask, batch.segments, _padded_allowed(chosen), spans)
+
+
+def _padded_allowed(rows: Sequence[SpanRow]) -> np.ndarray:
+    """(B, T), or (B, T, 2) of rows by words."""
+    if rows[0].allowed.ndim == 1:
+        return pad([row.allowed for row in rows], False)[0]
+    return np.stack([pad([row.allowed[:, end] for row in rows], False)[0] for end in (0, 1)], axis=-1)
 
 
 def answer_texts(
@@ -124,8 +160,8 @@ def answer_texts(
     with no_grad():
         for numbers, batch in ordered_batches(encoded):
             chosen = [rows[number] for number in numbers]
-            allowed, _ = pad([row.allowed for row in chosen], False)
-            start, end = (x.data for x in model(batch.ids, batch.attention_mask, batch.segments, allowed))
+            scores = model(batch.ids, batch.attention_mask, batch.segments, _padded_allowed(chosen))
+            start, end = (x.data for x in scores)
             for i, row in enumerate(chosen):
                 least_null[row.example] = min(least_null[row.example], _null(start[i], end[i]))
                 found = _best(start[i], end[i], row, examples[row.example].context)

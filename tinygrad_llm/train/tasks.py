@@ -1,7 +1,7 @@
 """The kinds of task to fine-tune for: how examples become targets, which head, what is predicted, and how it is scored.
 
     classify    TextExample, its label a class      TextClassifier    macro-F1
-    grade       TextExample, its label a number     TextRegressor     minus the root mean squared error
+    grade       TextExample, its label a number     TextRegressor     1 − root mean squared error / std
     answer      SpanExample                         SpanExtractor     F1 of the words, as SQuAD has it
 
 All have the same four methods, so that one loop trains, and one report evaluates, any of them. The score is what early
@@ -10,17 +10,20 @@ stopping goes by: the higher the better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autograd import no_grad
 from ..data.examples import SpanExample, TextExample, class_names
+from ..data.renaming import name_words, renamed
 from ..evaluate import f1_score, root_mean_squared_error, span_scores
 from ..models.heads import SpanExtractor, TextClassifier, TextRegressor
 from ..nn import Module
-from .span_rows import answer_texts, span_batches, span_rows
+from .span_rows import SpanRow, answer_texts, span_batches, span_rows
 from .text_batches import EncodedText, Tokenizer, encode_text, ordered_batches, training_batches
 
 
@@ -111,7 +114,9 @@ class Grade:
         return _text_outputs(model, tokenizer, examples, max_seq_len, 1)[:, 0]
 
     def score(self, examples: Sequence[TextExample], numbers: np.ndarray) -> float:
-        return -root_mean_squared_error([example.label for example in examples], numbers)
+        """1 is without error, 0 as good as about the mean: like the other tasks' scores, so that a mean of them counts
+        each."""
+        return 1 - root_mean_squared_error([example.label for example in examples], numbers) / self.std
 
 
 class Answer(NamedTuple):
@@ -123,25 +128,46 @@ class Answer(NamedTuple):
 
 
 class FindAnswer:
-    """Where in the context the answer stands."""
+    """Where in the context the answer stands.
+
+    rename: for questions about signatures; each time an example is read, its names are others (data/renaming.py)
+    by_words: an answer begins and ends where a word does, and words that the question has too are in segment 2
+    """
 
     kind = "answer"
 
+    def __init__(self, rename: bool = False, by_words: bool = False):
+        self.rename, self.by_words = rename, by_words
+
     @classmethod
-    def of(cls, examples: Sequence[SpanExample]) -> FindAnswer:
-        return cls()
+    def of(cls, examples: Sequence[SpanExample], rename: bool = False, by_words: bool = False) -> FindAnswer:
+        return cls(rename, by_words)
 
     def settings(self) -> dict[str, Any]:
-        return {}
+        return {"by_words": self.by_words}
 
     def new_model(self, base, examples: Sequence[SpanExample], dropout: float, rng: np.random.Generator) -> Module:
+        """Raises ValueError for `by_words` and a base without a third segment."""
+        if self.by_words and getattr(base.config, "n_segments", 0) < 3:
+            raise ValueError("by_words needs a BERT with a third segment, for the words that the question has too")
         return SpanExtractor(base, dropout, rng)
 
     def batches(self, tokenizer, examples, max_seq_len: int, batch_size: int, rng: np.random.Generator):
-        return span_batches(span_rows(tokenizer, examples, max_seq_len, for_training=True), batch_size, rng)
+        if not self.rename:
+            return span_batches(self._rows(tokenizer, examples, max_seq_len, True), batch_size, rng)
+        return self._renamed_batches(tokenizer, examples, max_seq_len, batch_size, rng)
+
+    def _renamed_batches(self, tokenizer, examples, max_seq_len: int, batch_size: int, rng: np.random.Generator):
+        words = name_words(examples)
+        while True:
+            rows = self._rows(tokenizer, [renamed(each, words, rng) for each in examples], max_seq_len, True)
+            yield from islice(span_batches(rows, batch_size, rng), math.ceil(len(rows) / batch_size))
+
+    def _rows(self, tokenizer, examples, max_seq_len: int, for_training: bool) -> list[SpanRow]:
+        return span_rows(tokenizer, examples, max_seq_len, for_training, self.by_words)
 
     def predict(self, model: Module, tokenizer, examples: Sequence[SpanExample], max_seq_len: int) -> list[Answer]:
-        rows = span_rows(tokenizer, examples, max_seq_len, for_training=False)
+        rows = self._rows(tokenizer, examples, max_seq_len, False)
         return [Answer(*found) for found in answer_texts(model, rows, examples)]
 
     def score(self, examples: Sequence[SpanExample], answers: Sequence[Answer]) -> float:
