@@ -46,7 +46,9 @@ BERTS = {
     "muon": {"d_model": 192, "optimizer": "muon", "batch_size": 1},
     "few heads": {"n_heads": 1, "batch_size": 1, "max_seq_len": 1024},
 }
+SEQ2SEQS = {name: BERTS[name] for name in ("activations", "checkpointed", "dropout", "accumulate", "muon", "few heads")}
 CONFIGS |= {f"bert, {name}": {"model": "bert"} | changes for name, changes in BERTS.items()}
+CONFIGS |= {f"seq2seq, {name}": {"model": "seq2seq", "optimizer": "adamw"} | SEQ2SEQS[name] for name in SEQ2SEQS}
 CONFIGS |= {f"llama, {name}": {"model": "llama"} | changes for name, changes in LLAMAS.items()}
 
 
@@ -56,7 +58,8 @@ def two_steps(config: PretrainConfig) -> None:
     x, y = ids[:, :-1], ids[:, 1:]
     if config.model == "bert":  # the loss is of the blanks only
         y = np.where(np.arange(config.max_seq_len) < max(round(config.mask_share * config.max_seq_len), 1), y, -100)
-    batches = iter([(x, y)] * 2 * config.accumulate)
+    source = (x, np.ones(x.shape, bool)) if config.model == "seq2seq" else ()
+    batches = iter([(*source, x, y)] * 2 * config.accumulate)
     optimizer = build_optimizer(config, model)
     settings = {"n_steps": 2, "accumulate": config.accumulate, "clip": 1.0}
     for info in train_steps(model, batches, language_modelling, optimizer, lambda step: 1.0, **settings):
@@ -81,7 +84,15 @@ def test_estimate_is_within_a_tenth_of_the_arrays_peak(changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"bias": True}, {"model": "llama"}, {"model": "llama", "n_kv_heads": 2}, {"model": "bert"}]
+    "changes",
+    [
+        {},
+        {"bias": True},
+        {"model": "llama"},
+        {"model": "llama", "n_kv_heads": 2},
+        {"model": "bert"},
+        {"model": "seq2seq"},
+    ],
 )
 def test_parameters_are_counted_as_the_model_counts_them(changes):
     config = SMALL.override(**changes)

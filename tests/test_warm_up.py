@@ -29,7 +29,8 @@ before = compiled()
 config = PretrainConfig().override(model=kind, n_layers=1, n_heads=2, d_model=32, max_seq_len=16, **settings)
 model = build_model(config, 70)
 ids = np.zeros((4, 16), np.int64)
-for _ in train_steps(model, iter([(ids, ids)]), language_modelling, build_optimizer(config, model),
+source = (ids, ids == np.arange(16)) if kind == "seq2seq" else ()
+for _ in train_steps(model, iter([(*source, ids, ids)]), language_modelling, build_optimizer(config, model),
                      lambda step: 1.0, n_steps=1, clip=1.0):
     pass
 print(sorted(name for name, _ in compiled() - before))
@@ -44,6 +45,7 @@ print(sorted(name for name, _ in compiled() - before))
         ("llama", {}),
         ("llama", {"n_kv_heads": 1}),
         ("bert", {"dropout": 0.1}),
+        ("seq2seq", {"dropout": 0.1}),
     ],
 )
 def test_a_training_step_finds_its_kernels_compiled(model, settings):

@@ -66,7 +66,7 @@ def the_rest_of_llama() -> None:
 
 
 def the_rest_of_bert() -> None:
-    """The same, but with the exact GELU, and where tokens are hidden; attention looks both ways."""
+    """The same, but with the exact GELU, and where tokens are hidden; attention looks both ways. Of Seq2Seq, too."""
     _embedding_loss_and_optimizer(lambda x: F.gelu(F.layer_norm(x, (8,), _numbers(8), _numbers(8))))
 
 
@@ -85,6 +85,7 @@ TASKS_OF = {  # as in pretrain --model
     "gpt": (*OF_ALL, the_rest_of_gpt),
     "llama": (*OF_ALL, the_rest_of_llama),
     "bert": (*OF_ALL, the_rest_of_bert),
+    "seq2seq": (*OF_ALL, the_rest_of_bert),
 }
 
 

@@ -14,6 +14,12 @@ from ..generate import beam_search, generate_tokens
 from ..text import BPETokenizer, CharTokenizer
 from ..train import open_run
 
+INSTEAD = {  # what is to be done with models that do not go on with a text
+    "bert": "a BERT, which does not write, but fills blanks: tinygrad-llm fill-mask --from {} 'Return the [MASK] of "
+    "items.'",
+    "seq2seq": "an encoder-decoder, which does not go on with a text: tinygrad-llm translate --from {} TEXT",
+}
+
 
 def generate(arguments: argparse.Namespace) -> int:
     if arguments.n_samples < 1:
@@ -24,11 +30,8 @@ def generate(arguments: argparse.Namespace) -> int:
         raise ValueError("--stop must not be empty: give the text to end at")
     check_beams(arguments)
     run = open_run(arguments.run)
-    if run.config.model == "bert":
-        raise ValueError(
-            f"{arguments.run!r} holds a BERT, which does not write, but fills blanks: tinygrad-llm fill-mask --from "
-            f"{shlex.quote(arguments.run)} 'Return the [MASK] of items.'"
-        )
+    if run.config.model in INSTEAD:
+        raise ValueError(f"{arguments.run!r} holds {INSTEAD[run.config.model].format(shlex.quote(arguments.run))}")
     tokenizer = run.tokenizer
     prompt = prompt_ids(tokenizer, arguments.prompt)
     model, _ = run.load_model(arguments.checkpoint)

@@ -2,13 +2,15 @@
 
 NextToken   GPT, Llama   predict each next token    bits per byte, beside zlib and lzma
 Blanks      BERT         guess the hidden tokens    nats per blank, beside a guess by frequency
+Pairs       Seq2Seq      write the target           nats per token, and targets written exactly; see pairs.py
 """
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,28 +22,56 @@ from ..data import (
     CompressionBaseline,
     Document,
     RandomBatches,
+    TokenHeader,
+    clean,
     compression_bits_per_byte,
     join_documents,
     open_tokens,
+    read_files,
     read_token_header,
     sequential_batches,
+    write_tokens,
 )
 from ..data.masking import IGNORED, MaskedBatches, Masking, mask_tokens, masked_windows
 from ..evaluate.blanks import BlanksEvaluation, evaluate_blanks, token_log_probabilities
 from ..nn import Module
-from ..train import Corpus, Evaluation, Run, evaluate
+from ..train import Corpus, Evaluation, Run, evaluate, read_corpus, train_tokenizer
 from ..train.corpus import first_characters
 from ..train.metrics import bits_per_byte, evaluating
 from .generate import sample_text
+from .pairs import Pairs
 
 PRIMING_CHARACTERS = 16 << 20  # of the training text, for the baseline of an lzma that has read it
 
 
 @dataclass(frozen=True)
-class NextToken:
-    """Predict each next token."""
+class OnText:
+    """What `NextToken` and `Blanks` have in common: a text, in files of tokens."""
 
     run: Run
+    read = staticmethod(read_corpus)
+    train_tokenizer = staticmethod(train_tokenizer)
+
+    def write(self, corpus: Corpus, show: Callable[[TokenHeader], None]) -> str:
+        """Into the run's folder; in words what was written. `show` is told now and then how far it is."""
+        folder, tokenizer = self.run.folder, self.run.tokenizer
+        training = write_tokens(folder / "train.tokens", corpus.train, tokenizer, show)
+        validation = write_tokens(folder / "val.tokens", corpus.validation, tokenizer)
+        return f"{training.n_tokens:,} tokens for training, {validation.n_tokens:,} for validation"
+
+    def evaluate_files(self, model: Module, paths: Sequence[str], encoding: str) -> dict[str, float]:
+        """On other text."""
+        documents, _ = clean(read_files(paths, encoding))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            path = Path(folder, "corpus.tokens")
+            write_tokens(path, documents, self.run.tokenizer)
+            return self.measured(self.evaluate(model, path), documents)
+
+
+@dataclass(frozen=True)
+class NextToken(OnText):
+    """Predict each next token."""
+
     unit = "bits per byte"
     logged = "validation_bits_per_byte"  # what the loss curve shows of the log
     measures: ClassVar = {  # of `evaluate`: what each number is called, and how it is written
@@ -143,10 +173,9 @@ class NextToken:
 
 
 @dataclass(frozen=True)
-class Blanks:
+class Blanks(OnText):
     """Guess the hidden tokens. The methods are those of `NextToken`."""
 
-    run: Run
     unit = "nats per blank"
     logged = "validation_loss"
     measures: ClassVar = {
@@ -240,8 +269,8 @@ class Blanks:
         return f"tinygrad-llm fill-mask --from {folder} 'Return the [MASK] of items.'"
 
 
-OBJECTIVES = {"gpt": NextToken, "llama": NextToken, "bert": Blanks}
-Objective = NextToken | Blanks
+OBJECTIVES = {"gpt": NextToken, "llama": NextToken, "bert": Blanks, "seq2seq": Pairs}
+Objective = NextToken | Blanks | Pairs
 
 
 def objective_of(run: Run) -> Objective:

@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from .. import detect_anomaly
-from ..data import TokenHeader, write_tokens
+from ..data import TokenHeader
 from ..files import new_folder, write_json
-from ..train import Run, load_checkpoint, open_run, preset, read_corpus, save_checkpoint, train_tokenizer
+from ..train import Run, load_checkpoint, open_run, preset, save_checkpoint
 from ..train.available_memory import available_memory
 from ..train.memory import format_bytes, require_memory
 from ..train.run import OTHER_FOLDER, require_no_run, save_config
 from ..train.tracking import require_tensorboard
-from .objectives import objective_of
+from .objectives import OBJECTIVES, objective_of
 from .parser import config_fields
 from .train import build, say, train
 
@@ -52,24 +52,21 @@ def _start(arguments: argparse.Namespace, console: Console) -> Run:
     if config.tensorboard:
         require_tensorboard()
 
-    say(console, f"preset {name}: reading {', '.join(config.corpus) or 'the embedded corpus'}")
-    corpus = read_corpus(config)
+    kind = OBJECTIVES[config.model]
+    say(console, f"preset {name}: reading {', '.join(config.corpus) or config.pairs or 'the embedded corpus'}")
+    corpus = kind.read(config)
     say(console, f"{corpus.cleaning}\nsplit {corpus.how_split}")
-    tokenizer = train_tokenizer(config, corpus)
+    tokenizer = kind.train_tokenizer(config, corpus)
     available = available_memory()
     estimate = require_memory(config, tokenizer.vocab_size, available)
     of = "" if available is None else f", of {format_bytes(available)} available"
     say(console, f"memory needed: about {estimate}{of}")
     with new_folder(folder, OTHER_FOLDER) as building:
         tokenizer.save(building / "tokenizer.json")
-        training = write_tokens(building / "train.tokens", corpus.train, tokenizer, _now_and_then(console))
-        validation = write_tokens(building / "val.tokens", corpus.validation, tokenizer)
-        say(
-            console,
-            f"tokenizer {config.tokenizer} with a vocabulary of {tokenizer.vocab_size:,}: {training.n_tokens:,} tokens "
-            f"for training, {validation.n_tokens:,} for validation",
-        )
         objective = objective_of(Run(building, name, config))
+        written = objective.write(corpus, _now_and_then(console))
+        vocabulary = f"tokenizer {config.tokenizer} with a vocabulary of {tokenizer.vocab_size:,}"
+        say(console, f"{vocabulary}: {written}")
         model, optimizer, batches = build(objective)
         facts = {"cleaning": corpus.cleaning, "split": corpus.how_split} | objective.facts(corpus)
         write_json(building / "corpus.json", facts)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ..applications import alignment
 from ..data import open_tokens
+from ..data.pair_batches import collate_pairs, encode_pair, frame_id
+from ..models import Seq2Seq
 from ..nn import Module
-from ..plots import attention_map
+from ..plots import attention_map, heat_map
 from ..train import Run
+from ..train.pairs import read_pair_file
 from ..train.tracking import EventWriter, attention_weights
 
-LOOKED_AT = 16  # tokens of the validation text whose attention is drawn
+LOOKED_AT = 16  # tokens of the validation text whose attention is drawn; of an encoder-decoder's, tokens of the target
+Draw = Callable[..., None]  # (path, title=…) -> None
 TAGS = {
     "loss": "train/loss",
     "lr": "train/learning_rate",
@@ -23,6 +30,8 @@ TAGS = {
     "validation_bits_per_byte": "validation/bits_per_byte",
     "validation_accuracy": "validation/accuracy",
     "unigram_loss": "validation/unigram_loss",
+    "validation_exact_match": "validation/exact_match",
+    "validation_chrf": "validation/chrf",
 }
 
 
@@ -40,17 +49,34 @@ def write_scalars(events: EventWriter | None, line: dict[str, float], tokens_per
 
 def write_insights(events: EventWriter | None, run: Run, model: Module, step: int) -> None:
     """Distributions of the parameters and of their gradients (of this step, clipped), and a picture per block of where
-    each head looks, at the beginning of the validation text."""
+    each head looks, at the beginning of the validation text; or where a decoder looks in the first source."""
     if events is None:
         return
     for name, parameter in model.named_parameters():
         events.histogram(step, f"parameters/{name}", parameter.data)
         if parameter.grad is not None:
             events.histogram(step, f"gradients/{name}", parameter.grad.data)
-    ids = np.array(open_tokens(run.folder / "val.tokens")[: min(LOOKED_AT, run.config.max_seq_len)])
-    tokens = [run.tokenizer.decode([token]) for token in ids.tolist()]
-    for i, weights in enumerate(attention_weights(model, ids)):
-        events.image(step, f"attention/block {i}", _png(weights, tokens, f"block {i}"))
+    for i, draw in enumerate(_pictures(run, model)):
+        events.image(step, f"attention/block {i}", _png(draw, f"block {i}"))
+
+
+def _pictures(run: Run, model: Module) -> Iterator[Draw]:
+    """One for each block."""
+    if isinstance(model, Seq2Seq):
+        pair = encode_pair(run.tokenizer, read_pair_file(run.folder, "validation")[0])
+        batch = collate_pairs([pair], frame_id(run.tokenizer))
+        source, target = batch.source[0], batch.target_in[0, :LOOKED_AT]
+        labels = [_tokens(run, batch.target_out[0, :LOOKED_AT]), _tokens(run, source)]
+        for weights in alignment(model, source, target):
+            yield partial(heat_map, matrix=weights.mean(axis=0), row_labels=labels[0], column_labels=labels[1])
+    else:
+        ids = np.array(open_tokens(run.folder / "val.tokens")[: min(LOOKED_AT, run.config.max_seq_len)])
+        for weights in attention_weights(model, ids):
+            yield partial(attention_map, weights=weights, tokens=_tokens(run, ids))
+
+
+def _tokens(run: Run, ids: np.ndarray) -> list[str]:
+    return [run.tokenizer.decode([token]) for token in ids.tolist()]
 
 
 def write_sample(events: EventWriter | None, step: int, text: str) -> None:
@@ -58,8 +84,8 @@ def write_sample(events: EventWriter | None, step: int, text: str) -> None:
         events.text(step, "sample", text)
 
 
-def _png(weights: np.ndarray, tokens: list[str], title: str) -> bytes:
+def _png(draw: Draw, title: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "attention.png")
-        attention_map(path, weights, tokens, title)
+        draw(path, title=title)
         return path.read_bytes()

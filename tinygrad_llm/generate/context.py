@@ -5,6 +5,9 @@ A text may outgrow the model. Then it sees the end of it only, a window of at mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from ..autograd import no_grad
@@ -22,18 +25,25 @@ def window_start(length: int, max_seq_len: int) -> int:
     return -(-(length - max_seq_len) // stride) * stride
 
 
-def next_token_logits(model, ids: np.ndarray, cache) -> np.ndarray:
-    """(B, V), without dropout and without a graph, but only while the model runs: between two tokens its modes are
-    the caller's."""
+@contextmanager
+def evaluating(model) -> Iterator[None]:
+    """Without dropout and without a graph, but only while the model runs: between two tokens its modes are the
+    caller's."""
     in_training = [module for module in model.modules() if module.training] if model.training else []
     for module in in_training:
         module.training = False
     try:
         with no_grad():
-            return model.next_token_logits(ids, cache).data
+            yield
     finally:
         for module in in_training:
             module.training = True
+
+
+def next_token_logits(model, ids: np.ndarray, cache) -> np.ndarray:
+    """(B, V), see `evaluating`."""
+    with evaluating(model):
+        return model.next_token_logits(ids, cache).data
 
 
 class Context:

@@ -16,20 +16,27 @@ if TYPE_CHECKING:  # `tinygrad-llm --help` should not wait for the models to be 
 FEED_FORWARD_MULTIPLE = 32  # of which Llama's d_ff is one, for whole vectors of the processor
 
 
-def model_config(config: PretrainConfig, vocab_size: int) -> models.GPTConfig | models.LlamaConfig | models.BERTConfig:
+def model_config(
+    config: PretrainConfig, vocab_size: int
+) -> models.GPTConfig | models.LlamaConfig | models.BERTConfig | models.Seq2SeqConfig:
     """The shape of the model: here each of them takes what it has of the settings."""
     from .. import models
 
-    names = ("max_seq_len", "n_layers", "n_heads", "d_model", "init_std")
+    names = ("n_layers", "n_heads", "d_model", "init_std")
     shared = {"vocab_size": vocab_size} | {name: getattr(config, name) for name in names}
+    T, wide = config.max_seq_len, {"d_ff": 4 * config.d_model, "dropout": config.dropout}
     match config.model:
         case "gpt":
-            return models.GPTConfig(**shared, dropout=config.dropout, bias=config.bias)
+            return models.GPTConfig(**shared, max_seq_len=T, dropout=config.dropout, bias=config.bias)
         case "llama":
             n_kv_heads = config.n_kv_heads or config.n_heads
-            return models.LlamaConfig(**shared, n_kv_heads=n_kv_heads, d_ff=gated_width(config.d_model))
+            d_ff = gated_width(config.d_model)
+            return models.LlamaConfig(**shared, max_seq_len=T, n_kv_heads=n_kv_heads, d_ff=d_ff)
         case "bert":
-            return models.BERTConfig(**shared, d_ff=4 * config.d_model, dropout=config.dropout)
+            return models.BERTConfig(**shared, max_seq_len=T, **wide)
+        case "seq2seq":
+            of_pairs = {"max_source_len": T, "max_target_len": T, "label_smoothing": config.label_smoothing}
+            return models.Seq2SeqConfig(**shared, **of_pairs, **wide)
 
 
 def gated_width(d_model: int) -> int:
@@ -41,14 +48,14 @@ def gated_width(d_model: int) -> int:
     return -(-8 * d_model // (3 * FEED_FORWARD_MULTIPLE)) * FEED_FORWARD_MULTIPLE
 
 
-def build_model(config: PretrainConfig, vocab_size: int) -> models.GPT | models.Llama | models.BERT:
+def build_model(config: PretrainConfig, vocab_size: int) -> models.GPT | models.Llama | models.BERT | models.Seq2Seq:
     """A model with new weights, drawn from `config.seed`."""
     import numpy as np
 
     from .. import models
 
-    model_class = {"gpt": models.GPT, "llama": models.Llama, "bert": models.BERT}[config.model]
-    model = model_class(model_config(config, vocab_size), np.random.default_rng(config.seed))
+    classes = {"gpt": models.GPT, "llama": models.Llama, "bert": models.BERT, "seq2seq": models.Seq2Seq}
+    model = classes[config.model](model_config(config, vocab_size), np.random.default_rng(config.seed))
     model.checkpoint_activations = config.checkpoint_activations
     return model
 
@@ -68,7 +75,7 @@ def build_optimizer(config: PretrainConfig, model: Module) -> Optimizer:
     )
     if not by_muon:
         return adamw
-    # GPT's and BERT's queries, keys and values are three matrices, though they are made in one product
+    # queries, keys and values of self-attention are three matrices, though they are often made in one product
     groups = [
         {"params": [p for name, p in by_muon.items() if name.endswith("qkv.weight") == packed], "stacked": stacked}
         for packed, stacked in ((True, 3), (False, 1))
@@ -85,7 +92,7 @@ def build_optimizer(config: PretrainConfig, model: Module) -> Optimizer:
 
 
 def _block_matrices(model: Module) -> dict[str, Parameter]:
-    return {name: p for name, p in model.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
+    return {name: p for name, p in model.named_parameters() if "blocks." in name and p.ndim == 2}
 
 
 def build_schedule(config: PretrainConfig) -> Callable[[int], float]:

@@ -11,6 +11,7 @@ With N = B·T tokens in a batch, a vector per token has u = 4·N·C bytes. Train
                   3, attention 1, norm2 1 + 1, feed-forward 4 + 4; with dropout two masks of C bytes per token
                   6 + 2 g + 4 F / C in one of a Llama: fewer keys and values, and of the feed-forward network gate, its
                   SiLU, up and their product
+                  6 u more in a block of a decoder that reads a source: norm 2, queries, keys, values 3, attention 1
                   and u each for the norm outside the blocks and its gradient
 
 Checkpointed, a block keeps u, and one block at a time has all of it. Besides, an op in work has its result beside its
@@ -60,7 +61,8 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
 
     `resume`: the run begins by loading a checkpoint, which is in memory together with what it is copied to.
     """
-    n_tokens, L, shape = config.batch_size * config.max_seq_len, config.n_layers, model_shape(config, vocab_size)
+    n_tokens, shape = config.batch_size * config.max_seq_len, model_shape(config, vocab_size)
+    L = shape.halves * config.n_layers
     u = FLOAT * n_tokens * config.d_model
     table = FLOAT * vocab_size * config.d_model  # the largest parameter as a rule
     parameters = FLOAT * count_parameters(config, vocab_size)
@@ -86,7 +88,8 @@ def estimate_memory(config: PretrainConfig, vocab_size: int, resume: bool = Fals
 def count_parameters(config: PretrainConfig, vocab_size: int) -> int:
     """As model.num_parameters(), without a model."""
     shape = model_shape(config, vocab_size)
-    return vocab_size * config.d_model + config.n_layers * (shape.matrices + shape.vectors) + shape.besides
+    in_blocks = shape.halves * config.n_layers * (shape.matrices + shape.vectors)
+    return vocab_size * config.d_model + in_blocks + shape.besides
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,12 @@ class ModelShape:
     in_work: int  # and that one of them in backward has at most, beside what is not freed yet
     loss: int  # bytes that the last layer and the loss have in all, beside the gradient of the table
     table_copies: int = 2  # of that gradient, where batches are accumulated: it is scaled, and added out of place
+    halves: int = 1  # each with n_layers blocks; of an encoder-decoder the numbers above are means of both
 
 
 def model_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
-    return {"gpt": _gpt_shape, "llama": _llama_shape, "bert": _bert_shape}[config.model](config, vocab_size)
+    shapes = {"gpt": _gpt_shape, "llama": _llama_shape, "bert": _bert_shape, "seq2seq": _seq2seq_shape}
+    return shapes[config.model](config, vocab_size)
 
 
 def _gpt_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
@@ -135,6 +140,23 @@ def _with_two_matrices(config: PretrainConfig, bias: bool, besides: int, loss: i
         # in the feed-forward network 4 C in, 1 beside; or in attention each part's dq, dk and dv, while 10 are freed
         in_work=FLOAT * C * max(5, 3 * _n_parts(config) - 5),
         loss=loss,
+    )
+
+
+def _seq2seq_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
+    """A decoder's block has cross-attention too: 4 C² numbers, and 6 C more per token. As if no text were padded, and
+    all sources and targets as long as they may be."""
+    C, n_tokens = config.d_model, config.batch_size * config.max_seq_len
+    besides, loss = (2 * config.max_seq_len + 4) * C, _next_token_loss(config, vocab_size)
+    encoder = _with_two_matrices(config, True, besides, loss + 2 * FLOAT * n_tokens * C)  # the memory and its gradient
+    cross = FLOAT * (6 * C + 2 + config.n_heads) + (C if config.dropout else 0)
+    return replace(
+        encoder,
+        matrices=encoder.matrices + 2 * C * C,
+        vectors=encoder.vectors + 3 * C,
+        saved=encoder.saved + cross // 2,
+        in_work=encoder.in_work + cross // 2,  # a decoder's block has more than the mean
+        halves=2,
     )
 
 

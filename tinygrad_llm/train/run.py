@@ -2,8 +2,8 @@
 
 config.json            preset and settings
 tokenizer.json
-train.tokens  val.tokens
-corpus.json            how text was cleaned and split; but for a BERT, what zlib and lzma make of the validation part
+train.tokens  val.tokens    of an encoder-decoder pairs: train.jsonl, val.jsonl, test.jsonl, beyond.jsonl
+corpus.json            how text was cleaned and split; of a GPT or Llama, what zlib and lzma make of the validation part
 last.safetensors       the newest checkpoint: training goes on from here
 best.safetensors       the weights with the lowest validation loss so far
 log.jsonl              a line for each logged step
@@ -64,6 +64,7 @@ class Run:
 
         Raises ValueError where the checkpoint is damaged or does not fit the settings in config.json.
         """
+        from ..nn.quantized import quantize_structure
         from .checkpoint import load_checkpoint
 
         path = self.checkpoint_path(name)
@@ -71,6 +72,8 @@ class Run:
             path = self.checkpoint_path("last")
         checkpoint = load_checkpoint(path)
         model = build_model(self.config, self.tokenizer.vocab_size)
+        if any(name.endswith(".int8_weight") for name in checkpoint.weights):
+            quantize_structure(model)
         checkpoint.restore(model)
         return model, checkpoint
 
