@@ -13,6 +13,7 @@ from .ops.dropout import dropout
 from .ops.elementwise import tanh
 from .ops.embedding import embedding
 from .ops.gelu import gelu
+from .ops.int8_linear import int8_linear
 from .ops.layer_norm import layer_norm
 from .ops.linear import linear
 from .ops.linear_cross_entropy import linear_cross_entropy
@@ -27,6 +28,7 @@ __all__ = [
     "dropout",
     "embedding",
     "gelu",
+    "int8_linear",
     "kl_div",
     "layer_norm",
     "leaky_relu",

@@ -13,6 +13,7 @@ from typing import Any
 from ..models import BERTConfig, GPTConfig, LlamaConfig
 from ..nn import LinearScaling, Llama3Scaling
 
+QUANTIZATION = {"quant_method": "tinygrad_llm_int8"}  # quantization_config of what nn.quantize made
 MOST_POSITIONS = 1 << 24  # of a Llama, whose tables of angles are as long; a larger number is no model's
 
 
@@ -60,6 +61,13 @@ class Settings:
     def _get(self, name: str, default: Any) -> Any:
         value = self.data.get(name)
         return default if value is None else value
+
+
+def read_quantization(settings: Settings) -> bool:
+    """Whether the weights are int8, as `nn.quantize` makes them. Raises ValueError for another quantisation."""
+    if settings.data.get("quantization_config") not in (None, QUANTIZATION):
+        raise settings.wrong("quantization_config", f"{QUANTIZATION} or missing: no other quantised weights are read")
+    return settings.data.get("quantization_config") is not None
 
 
 def read_gpt2(settings: Settings, dropout: float | None) -> GPTConfig:

@@ -20,11 +20,12 @@ import numpy as np
 
 from ..files import new_folder, read_json, write_json
 from ..models import BERT, GPT, Llama
-from ..nn import init
-from .configs import READERS, WRITERS, Settings
+from ..nn import init, lora_layers
+from ..nn.quantized import is_quantized, quantize_structure
+from .configs import QUANTIZATION, READERS, WRITERS, Settings, read_quantization
 from .names import FAMILIES, Entry, Family, entries
 from .sentence_transformers import Pooling, read_pooling, write_pooling
-from .weights import MAX_SHARD_BYTES, WeightFiles, listed, write_weights
+from .weights import HALVES, MAX_SHARD_BYTES, QUANTIZED_STEM, STEM, WeightFiles, listed, write_weights
 
 if TYPE_CHECKING:
     from ..text import BPETokenizer, CharTokenizer, WordPieceTokenizer
@@ -53,9 +54,9 @@ def load_pretrained(
 ) -> Pretrained:
     """The GPT-2, BERT or Llama in a folder of Hugging Face's layout: config.json and model.safetensors, or shards.
 
-    float16 and bfloat16 weights become float32. `dropout` replaces the rates in config.json; `rng` is where dropout
-    masks come from. A BERT gets a pooler and a masked-LM head where the files have them; its next-sentence head is
-    left out.
+    float16 and bfloat16 weights become float32; those that `nn.quantize` made stay int8. `dropout` replaces the rates
+    in config.json; `rng` is where dropout masks come from. A BERT gets a pooler and a masked-LM head where the files
+    have them; its next-sentence head is left out.
     Raises FileNotFoundError for what is missing, ValueError for an unknown model or setting, and one that lists the
     missing, unexpected and wrongly shaped weights.
     """
@@ -64,14 +65,18 @@ def load_pretrained(
     settings = Settings(path, read_json(path, "give the folder of a model in Hugging Face's layout"))
     if settings.data.get("model_type") not in list(FAMILIES):  # a list: what JSON holds may have no hash
         raise settings.wrong("model_type", f"one of {', '.join(FAMILIES)}")
-    family, files = FAMILIES[settings.data["model_type"]], WeightFiles(folder)
+    quantized = read_quantization(settings)
+    family, files = FAMILIES[settings.data["model_type"]], WeightFiles(folder, QUANTIZED_STEM if quantized else STEM)
     names = _full_names(family, files.shapes)
     model = _build(settings, family, names, dropout, rng)
+    if quantized:
+        quantize_structure(model)
     table = list(entries(family, model))
     _require_fit(files, family, table, {name: files.shapes[found] for name, found in names.items()})
     parameters = dict(model.named_parameters())
     for entry in table:
-        parameters[entry.ours].data = entry.join([files.read(names[name]) for name in entry.theirs])
+        joined = entry.join([files.read(names[name]) for name in entry.theirs])
+        parameters[entry.ours].data = joined.astype(parameters[entry.ours].dtype, copy=False)
     _require_ties(files, family, table, names)
     return Pretrained(folder, model.eval(), read_pooling(folder))
 
@@ -140,15 +145,26 @@ def save_pretrained(
     pooling: Pooling | None = None,
     *,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    dtype: str | None = None,
 ) -> None:
     """Write the model into a new folder that transformers and `load_pretrained` open.
 
     With `pooling` it is a sentence-transformers folder too. A GPT without biases gets biases of 0, for GPT-2 has them.
-    Raises ValueError where the folder exists and is not empty, TypeError for another kind of model.
+    `dtype` "float16" or "bfloat16" rounds all weights to half the size. A quantised model keeps its int8 weights, and
+    only `load_pretrained` opens it.
+    Raises ValueError where the folder exists and is not empty, for a model with adapters, another dtype or one with a
+    quantised model, and for a weight that is too large for float16; TypeError for another kind of model.
     """
     model_type = next((name for name, kind in MODELS.items() if isinstance(model, kind)), None)
     if model_type is None:
         raise TypeError(f"save_pretrained writes a GPT, BERT or Llama, not a {type(model).__name__}")
+    if lora_layers(model):
+        raise ValueError(
+            "save_pretrained: the model has adapters: save them alone by save_adapter, or merge them in, "
+            "remove_lora(merge(model))"
+        )
+    quantized = is_quantized(model)
+    _check_dtype(dtype, quantized)
     family, arrays = FAMILIES[model_type], {}
     parameters = dict(model.named_parameters())
     for entry in entries(family, model):
@@ -158,9 +174,11 @@ def save_pretrained(
     if model_type == "bert" and not model.config.masked_lm:  # BertModel's names, not those of a model with a head
         arrays = {name.removeprefix(family.prefix): array for name, array in arrays.items()}
     config = {"model_type": model_type} | WRITERS[model_type](model.config) | _special_ids(model_type, tokenizer)
+    config |= {"torch_dtype": dtype} if dtype else {}
+    config |= {"quantization_config": QUANTIZATION} if quantized else {}
     with new_folder(folder, "choose another folder, or remove it first") as building:
         write_json(building / "config.json", config)
-        write_weights(building, arrays, max_shard_bytes)
+        write_weights(building, arrays, max_shard_bytes, QUANTIZED_STEM if quantized else STEM, dtype)
         if tokenizer is not None:
             tokenizer.save(building / "tokenizer.json")
             settings = _tokenizer_config(getattr(tokenizer, "special_tokens", {}), model.config.max_seq_len)
@@ -169,10 +187,21 @@ def save_pretrained(
             write_pooling(building, pooling, model.config.d_model, model.config.max_seq_len)
 
 
+def _check_dtype(dtype: str | None, quantized: bool) -> None:
+    if dtype is not None and dtype not in HALVES:
+        raise ValueError(f"save_pretrained: dtype must be one of {', '.join(HALVES)}, or None, not {dtype!r}")
+    if dtype is not None and quantized:
+        raise ValueError(f"save_pretrained: a quantised model has int8 weights, not {dtype}; dequantize() it first")
+
+
 def _zero_biases(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A bias for each layer and norm of a GPT-2: as long as the norm's weight, or as the matrix (in, out) is wide."""
-    layers = {name: array for name, array in arrays.items() if re.search(r"\.h\.|\.ln_f\.", name)}
-    return {name.removesuffix("weight") + "bias": np.zeros(a.shape[-1], a.dtype) for name, a in layers.items()}
+    """A bias for each layer and norm of a GPT-2: as long as the norm's weight, or as the matrix (in, out) is wide.
+
+    A quantised layer has as many scales.
+    """
+    layers = re.compile(r"(.*(?:\.h\..*|\.ln_f)\.)(weight|scale)")
+    found = {match[1]: array for name, array in arrays.items() if (match := layers.fullmatch(name))}
+    return {f"{layer}bias": np.zeros(array.shape[-1], array.dtype) for layer, array in found.items()}
 
 
 def _special_ids(model_type: str, tokenizer) -> dict[str, int | None]:

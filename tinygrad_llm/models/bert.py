@@ -24,7 +24,6 @@ from ..nn import (
     Linear,
     Module,
     ModuleList,
-    Parameter,
     PostNormBlock,
     init,
 )
@@ -69,8 +68,8 @@ class MaskedLMHead(Module):
         self.norm = LayerNorm(config.d_model, config.layer_norm_eps)
         self.bias = init.zeros((config.vocab_size,))
 
-    def forward(self, x: Tensor, token_embedding: Parameter) -> Tensor:
-        return F.linear(self.norm(self.activation(self.dense(x))), token_embedding, self.bias)
+    def forward(self, x: Tensor, token_embedding: Embedding) -> Tensor:
+        return token_embedding.as_linear(self.norm(self.activation(self.dense(x))), self.bias)
 
 
 class BERT(Module):
@@ -128,7 +127,7 @@ class BERT(Module):
         """hidden (…, C), from `forward` → scores (…, V) of the token that stands at each position."""
         if self.masked_lm_head is None:
             raise ValueError("this BERT has no masked-LM head: build it with BERTConfig(masked_lm=True), or load one")
-        return self.masked_lm_head(hidden, self.token_embedding.weight)
+        return self.masked_lm_head(hidden, self.token_embedding)
 
     def loss(self, ids, targets, attention_mask=None, segments=None) -> Tensor:
         """Mean cross-entropy, in nats, of targets (B, T) where they are not −100; only there scores are computed."""

@@ -35,6 +35,10 @@ class Embedding(Module):
     def forward(self, ids: Tensor | np.ndarray) -> Tensor:
         return F.embedding(ids, self.weight, self.padding_idx)
 
+    def as_linear(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The table used backwards: vectors (…, embedding_dim) -> a score for each id, (…, num_embeddings)."""
+        return F.linear(x, self.weight, bias)
+
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}{padding}"

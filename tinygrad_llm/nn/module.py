@@ -138,13 +138,14 @@ class Module:
         return self
 
     def to(self, dtype) -> Module:
-        """Convert all parameters to "float32" or "float64"; gradients are dropped."""
+        """Convert all floating-point parameters to "float32" or "float64"; gradients are dropped."""
         dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"{type(self).__name__}.to: parameters can be float32 or float64, not {dtype}.")
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
-            parameter.grad = None
+            if parameter.is_floating_point():  # the whole numbers of a quantised layer stay what they are
+                parameter.data = parameter.data.astype(dtype)
+                parameter.grad = None
         return self
 
     # State

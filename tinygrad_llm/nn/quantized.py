@@ -1,0 +1,181 @@
+"""Quantised layers: each weight is a byte, and each row of a matrix has one float32 scale.
+
+    model = quantize(load_pretrained(folder).model)     # Linear → QuantizedLinear, Embedding → QuantizedEmbedding
+    generate(model, ids, 100)                           # a quarter of the memory, which is most of the time
+
+A row w becomes s = max|w| / 127 and q = round(w / s), whole numbers from −127 to 127; s · q differs from w by at most
+s / 2. Norms and biases are few, and stay as they are. The weights are frozen: gradients flow through the layers, to
+what is trained beside them, but not to q and s.
+
+`layer.weight` is still there: the floats s · q, made anew at each use, for what needs the whole matrix at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from .. import functional as F
+from ..autograd import Tensor
+from ..ops.embedding import checked_ids
+from ..ops.int8_linear import dequantize as dequantized
+from ..ops.int8_linear import quantize_rows
+from . import init
+from .embedding import Embedding
+from .linear import Linear
+from .module import Module, Parameter
+
+
+class Quantized(Module):
+    """What quantised layers share: `int8_weight` (N, K) and `scale` (N,), which are saved and loaded as parameters."""
+
+    def _hold(self, int8_weight: np.ndarray, scale: np.ndarray) -> None:
+        self.int8_weight = Parameter(int8_weight, requires_grad=False)
+        self.scale = Parameter(scale, requires_grad=False)
+
+    def _hold_zeros(self, shape: tuple[int, int]) -> None:
+        self._hold(np.zeros(shape, np.int8), np.ones(shape[0], np.float32))
+
+    @property
+    def weight(self) -> Tensor:
+        """scale ⊙ int8_weight (N, K): a new tensor, so that changing it changes nothing."""
+        return Tensor._from_array(dequantized(self.int8_weight.data, self.scale.data, self.scale.dtype))
+
+    @weight.setter
+    def weight(self, weight: Tensor) -> None:
+        raise TypeError(f"{type(self).__name__}: weight is made of int8_weight and scale; dequantize() to change it.")
+
+
+class QuantizedLinear(Quantized, Linear):
+    """(…, in_features) -> (…, out_features), as `Linear`, where int8_weight (out, in) starts as zeros."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
+        init.require_positive("QuantizedLinear", in_features=in_features, out_features=out_features)
+        self._hold_zeros((out_features, in_features))
+        self.bias = init.zeros((out_features,)) if bias else None
+
+    @classmethod
+    def from_float(cls, linear: Linear) -> QuantizedLinear:
+        """Raises ValueError for a weight that is not finite."""
+        layer = cls.like(linear)
+        layer._hold(*quantize_rows(linear.weight.data))
+        layer.bias = linear.bias
+        return layer
+
+    @classmethod
+    def like(cls, linear: Linear) -> QuantizedLinear:
+        """The same layer, whose weights are still to be loaded."""
+        out_features, in_features = linear.weight.shape
+        return cls(in_features, out_features, linear.bias is not None)
+
+    def to_float(self) -> Linear:
+        out_features, in_features = self.int8_weight.shape
+        with init.skip_init():
+            linear = Linear(in_features, out_features, bias=False)
+        linear.weight, linear.bias = Parameter(self.weight.data), self.bias
+        return linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.int8_linear(x, self.int8_weight, self.scale, self.bias)
+
+    def extra_repr(self) -> str:
+        out_features, in_features = self.int8_weight.shape
+        return f"{in_features}, {out_features}{'' if self.bias is not None else ', bias=False'}"
+
+
+class QuantizedEmbedding(Quantized, Embedding):
+    """Integer ids (…,) -> vectors (…, embedding_dim), as `Embedding`, where int8_weight starts as zeros."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
+        init.require_positive("QuantizedEmbedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        self._hold_zeros((num_embeddings, embedding_dim))
+        self.padding_idx = padding_idx
+
+    @classmethod
+    def from_float(cls, embedding: Embedding) -> QuantizedEmbedding:
+        """Raises ValueError for a weight that is not finite."""
+        layer = cls.like(embedding)
+        layer._hold(*quantize_rows(embedding.weight.data))
+        return layer
+
+    @classmethod
+    def like(cls, embedding: Embedding) -> QuantizedEmbedding:
+        """The same table, whose rows are still to be loaded."""
+        return cls(*embedding.weight.shape, embedding.padding_idx)
+
+    def to_float(self) -> Embedding:
+        with init.skip_init():
+            embedding = Embedding(*self.int8_weight.shape, self.padding_idx)
+        embedding.weight = Parameter(self.weight.data)
+        return embedding
+
+    def forward(self, ids: Tensor | np.ndarray) -> Tensor:
+        ids = checked_ids("embedding", ids.data if isinstance(ids, Tensor) else np.asarray(ids), len(self.scale))
+        return Tensor._from_array(self.int8_weight.data[ids] * self.scale.data[ids][..., None])
+
+    def as_linear(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.int8_linear(x, self.int8_weight, self.scale, bias)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.int8_weight.shape[0]}, {self.int8_weight.shape[1]}{padding}"
+
+
+QUANTIZED = {Linear: QuantizedLinear, Embedding: QuantizedEmbedding}
+
+
+def quantize(model: Module) -> Module:
+    """Put a quantised layer in place of each `Linear` and `Embedding` below `model`, which is returned.
+
+    What is quantised already stays as it is. One float matrix after the other is freed, so that the peak of memory is
+    that of the model before. Raises ValueError for a model without such layers, and for weights that are not finite,
+    which leaves the layers before it quantised.
+    """
+    return _replace(model, {kind: quantized.from_float for kind, quantized in QUANTIZED.items()}, "quantize")
+
+
+def quantize_structure(model: Module) -> Module:
+    """As `quantize`, with weights still to be loaded: those of `model` are not looked at."""
+    return _replace(model, {kind: quantized.like for kind, quantized in QUANTIZED.items()}, "quantize_structure")
+
+
+def dequantize(model: Module) -> Module:
+    """`Linear` and `Embedding` again, with the rounded weights as floats, that can be trained. Returns the model.
+
+    Raises ValueError for a model without layers of either kind.
+    """
+    return _replace(model, {quantized: quantized.to_float for quantized in QUANTIZED.values()}, "dequantize")
+
+
+def _replace(model: Module, makers: Mapping[type, Callable[[Module], Module]], owner: str) -> Module:
+    kinds = (*QUANTIZED, *QUANTIZED.values())
+    if not any(type(module) in kinds for _, module in model.named_modules() if module is not model):
+        raise ValueError(f"{owner}: {type(model).__name__} holds no Linear and no Embedding: nothing to do.")
+    _replace_below(model, "", makers, WeakKeyDictionary())
+    return model
+
+
+def _replace_below(parent: Module, prefix: str, makers: Mapping, made: WeakKeyDictionary) -> None:
+    """`made` knows the new one of a layer that stands in several places; it keeps no layer alive that is in none."""
+    for name, child in list(parent.named_children()):
+        if type(child) not in makers:
+            _replace_below(child, f"{prefix}{name}.", makers, made)
+            continue
+        if child not in made:
+            try:
+                made[child] = makers[type(child)](child).train(child.training)
+            except ValueError as error:
+                raise ValueError(f"{prefix}{name}: {error}") from None
+        setattr(parent, name, made[child])
+
+
+def is_quantized(model: Module) -> bool:
+    """Whether any layer is."""
+    return any(isinstance(module, Quantized) for module in model.modules())
+
+
+def weight_bytes(model: Module) -> int:
+    """The memory of all parameters; shared ones count once."""
+    return sum(parameter.data.nbytes for parameter in model.parameters())
