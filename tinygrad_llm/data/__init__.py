@@ -22,12 +22,14 @@ from .baselines import CompressionBaseline, compression_bits_per_byte
 from .batches import RandomBatches, pad, sequential_batches
 from .clean import CleanReport, clean, clean_stream, normalize
 from .columns import Pair, PairColumns, SpanColumns, TextColumns
+from .conversations import Conversation, read_conversations, split_conversations
 from .corpora import embedded_corpus
 from .dates import parse_chinese_date, parse_english_date, spell_chinese_date, spell_english_date
 from .documents import DOCUMENT_SEPARATOR, Document, join_documents
 from .examples import SpanExample, TextExample, class_names, label_of, module_of
 from .files import read_files
 from .filters import MASSIVE_TEXT, Filters, script_share
+from .instructions import docstring_conversations, instruction_split
 from .near_duplicates import NearDuplicates
 from .numerals import parse_chinese, parse_english, spell_chinese, spell_english
 from .pairs import PairSplit, docstring_names, module_of_pair, read_pairs, source_summaries, split_pairs
@@ -51,6 +53,7 @@ __all__ = [
     "MASSIVE_TEXT",
     "CleanReport",
     "CompressionBaseline",
+    "Conversation",
     "Document",
     "ExampleSplit",
     "Filters",
@@ -76,11 +79,13 @@ __all__ = [
     "compression_bits_per_byte",
     "date_pairs",
     "date_split",
+    "docstring_conversations",
     "docstring_names",
     "docstring_packages",
     "docstring_preferences",
     "embedded_corpus",
     "goes_to_validation",
+    "instruction_split",
     "join_documents",
     "label_of",
     "module_of",
@@ -95,6 +100,7 @@ __all__ = [
     "parse_chinese_date",
     "parse_english",
     "parse_english_date",
+    "read_conversations",
     "read_files",
     "read_pairs",
     "read_preferences",
@@ -109,6 +115,7 @@ __all__ = [
     "spell_chinese_date",
     "spell_english",
     "spell_english_date",
+    "split_conversations",
     "split_docstring_preferences",
     "split_documents",
     "split_examples",

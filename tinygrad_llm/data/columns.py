@@ -31,8 +31,8 @@ class TextColumns:
     def example(self, row: dict[str, Any], source: str = "") -> TextExample:
         """Raises ValueError for an empty text or label, and for a label of the wrong type."""
         label = None if self.label is None else (_number if self.numeric else _class)(row[self.label], self.label)
-        pair = None if self.pair is None else _text(row[self.pair], self.pair)
-        return TextExample(_text(row[self.text], self.text), pair, label, source)
+        pair = None if self.pair is None else required_text(row[self.pair], self.pair)
+        return TextExample(required_text(row[self.text], self.text), pair, label, source)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class SpanColumns:
 
     def example(self, row: dict[str, Any], source: str = "") -> SpanExample:
         """Raises ValueError for an empty text, and for an answer that does not stand where it should."""
-        question, context = _text(row[self.question], self.question), _text(row[self.context], self.context)
+        question, context = (
+            required_text(row[self.question], self.question),
+            required_text(row[self.context], self.context),
+        )
         if self.answer is None:
             return SpanExample(question, context, (), None, source)
         answers, starts = self._answers(row[self.answer])
@@ -69,7 +72,7 @@ class SpanColumns:
         starts = None
         if isinstance(value, dict) and value.keys() >= {"text", "answer_start"}:
             value, starts = value["text"], value["answer_start"]
-        answers = [_text(each, self.answer) for each in (value if isinstance(value, list) else [value])]
+        answers = [required_text(each, self.answer) for each in (value if isinstance(value, list) else [value])]
         starts = [None] * len(answers) if starts is None else starts if isinstance(starts, list) else [starts]
         if len(starts) != len(answers):
             raise ValueError(f"{self.answer!r} has {len(answers)} answers but {len(starts)} starts")
@@ -101,10 +104,10 @@ class PairColumns:
 
     def example(self, row: dict[str, Any], source: str = "") -> Pair:
         """Raises ValueError for an empty text, and for what is no text."""
-        return Pair(_text(row[self.source], self.source), _text(row[self.target], self.target), source)
+        return Pair(required_text(row[self.source], self.source), required_text(row[self.target], self.target), source)
 
 
-def _text(value: Any, column: str) -> str:
+def required_text(value: Any, column: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{column!r} should be a text, found {_shown(value)}")
     if not value.strip():
@@ -125,7 +128,7 @@ def _class(value: Any, column: str) -> str:
             f"{column!r} is the number {value!r}, and a class needs a name: write it in quotes, or read it with "
             "numeric=True to predict numbers"
         )
-    return _text(value, column).strip()
+    return required_text(value, column).strip()
 
 
 def _number(value: Any, column: str) -> float:

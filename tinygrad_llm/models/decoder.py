@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 
 from ..autograd import Tensor, checkpoint
-from ..nn import Embedding, KVCache, Linear, Module, init
+from ..nn import Embedding, KVCache, Linear, Module, Parameter, init
 
 
 def check_init_std(owner: str, init_std: float) -> None:
@@ -39,11 +40,53 @@ def checked_ids(owner: str, ids: Tensor | np.ndarray, cache: KVCache | None, max
     return ids
 
 
-def run_blocks(model: Module, x: Tensor, cache: KVCache | None) -> Tensor:
+def run_blocks(model: Module, x: Tensor, cache: KVCache | None, **attention_inputs) -> Tensor:
     """x (B, T, C) through all blocks of the model, to (B, T, C)."""
     for i, block in enumerate(model.blocks):
         if cache is not None:
             x = block(x, cache=cache.layers[i])
+        elif model.checkpoint_activations:
+            x = checkpoint(block, x, rng=model.rng, **attention_inputs)
         else:
-            x = checkpoint(block, x, rng=model.rng) if model.checkpoint_activations else block(x)
+            x = block(x, **attention_inputs)
     return x
+
+
+def packed(owner: str, ids: Tensor | np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of rows that hold several texts: where each token stands in its own, (B, T), and who may look at whom,
+    (B, 1, T, T): 0 within a text, −∞ between two. That attention looks back only, it knows by itself.
+
+    `documents` (B, T) numbers the texts; a text ends where another number begins. Raises ValueError for another shape.
+
+    >>> packed("GPT", np.zeros((1, 5)), np.array([[0, 0, 0, 1, 1]]))[0].tolist()
+    [[0, 1, 2, 0, 1]]
+    """
+    documents = np.asarray(documents)
+    if documents.shape != ids.shape:
+        raise ValueError(f"{owner}: documents must number the tokens of ids {ids.shape}, not be {documents.shape}.")
+    columns, begins = np.arange(ids.shape[1]), np.ones(ids.shape, bool)
+    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    starts = np.maximum.accumulate(np.where(begins, columns, 0), axis=1)  # (B, T): where each token's text begins
+    same = starts[:, None, :, None] == starts[:, None, None, :]  # (B, 1, T, T)
+    return columns - starts, np.where(same, np.float32(0), np.float32(-np.inf))
+
+
+def resize_token_embeddings(model: Module, vocab_size: int) -> None:
+    """Give a `GPT` or a `Llama` rows for so many tokens, in place: after its tokenizer has got special tokens.
+
+    A new row is the mean of the old ones: no token stands out before it has learned anything. A head of its own grows
+    along. Raises ValueError for fewer tokens than there are, and for a quantised model.
+    """
+    if vocab_size < model.config.vocab_size:
+        raise ValueError(
+            f"resize_token_embeddings: the model has {model.config.vocab_size:,} tokens and cannot do with "
+            f"{vocab_size:,}: rows can be added only."
+        )
+    tables = [model.token_embedding] + ([model.head] if getattr(model, "head", None) is not None else [])
+    for table in tables:
+        old = table.weight.data  # (V, C)
+        if old.dtype.kind != "f":
+            raise ValueError("resize_token_embeddings: a quantised model cannot grow: dequantize() it first.")
+        mean = old.mean(axis=0, dtype=np.float64).astype(old.dtype)
+        table.weight = Parameter(np.concatenate([old, np.tile(mean, (vocab_size - len(old), 1))]))
+    model.config = dataclasses.replace(model.config, vocab_size=vocab_size)

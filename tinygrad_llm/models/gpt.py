@@ -28,7 +28,7 @@ from ..nn import (
 )
 from ..nn.attention import require_heads
 from ..nn.dropout import require_probability
-from .decoder import check_init_std, checked_ids, initialise, run_blocks
+from .decoder import check_init_std, checked_ids, initialise, packed, run_blocks
 
 
 @dataclass(frozen=True)
@@ -89,28 +89,38 @@ class GPT(Module):
 
         Raises ValueError where the context is longer than max_seq_len, IndexError for ids outside the vocabulary.
         """
-        return F.linear(self.hidden(ids, cache), self.token_embedding.weight)
+        return self.token_embedding.as_linear(self.hidden(ids, cache))
 
-    def loss(self, ids: Tensor | np.ndarray, targets: Tensor | np.ndarray) -> Tensor:
+    def loss(
+        self, ids: Tensor | np.ndarray, targets: Tensor | np.ndarray, documents: np.ndarray | None = None
+    ) -> Tensor:
         """Mean cross-entropy, in nats, of targets (B, T) given ids (B, T); never holds the (B, T, V) scores.
 
-        Targets of −100 do not count.
+        Targets of −100 do not count. For `documents` see `hidden`.
         """
-        return F.linear_cross_entropy(self.hidden(ids), self.token_embedding.weight, targets)
+        return F.linear_cross_entropy(self.hidden(ids, documents=documents), self.token_embedding.weight, targets)
 
-    def hidden(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
-        """The vectors (B, T, C) from which `forward` makes scores."""
-        ids = checked_ids("GPT", ids, cache, self.config.max_seq_len)
+    def hidden(
+        self, ids: Tensor | np.ndarray, cache: KVCache | None = None, documents: np.ndarray | None = None
+    ) -> Tensor:
+        """The vectors (B, T, C) from which `forward` makes scores.
+
+        `documents` (B, T) numbers the texts where a row holds several: none of them sees another, and positions begin
+        anew in each. It does not go with a cache.
+        """
+        ids, mask = checked_ids("GPT", ids, cache, self.config.max_seq_len), {}
         T = ids.shape[1]
         positions = np.arange(T) if cache is None else cache.positions(T)  # (T,), or (B, T) with padding
+        if documents is not None:
+            positions, mask["attn_mask"] = packed("GPT", ids, documents)  # (B, T), (B, 1, T, T)
         x = self.dropout(self.token_embedding(ids) + self.position_embedding(positions))  # (B, T, C)
-        return self.norm(run_blocks(self, x, cache))
+        return self.norm(run_blocks(self, x, cache, **mask))
 
     def next_token_logits(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """Scores (B, V) of the token after the last one only: what generation needs."""
-        return F.linear(self.hidden(ids, cache)[:, -1], self.token_embedding.weight)
+        return self.token_embedding.as_linear(self.hidden(ids, cache)[:, -1])
 
     def new_cache(self, batch_size: int) -> KVCache:
         c = self.config
-        dtype = self.token_embedding.weight.dtype
+        dtype = self.norm.weight.dtype
         return KVCache(c.n_layers, batch_size, c.n_heads, c.max_seq_len, c.d_model // c.n_heads, dtype)

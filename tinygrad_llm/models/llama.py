@@ -38,7 +38,7 @@ from ..nn import (
 )
 from ..nn.grouped_query_attention import require_groups
 from ..nn.rotary import as_scaling, require_even
-from .decoder import check_init_std, checked_ids, initialise, run_blocks
+from .decoder import check_init_std, checked_ids, initialise, packed, run_blocks
 
 
 @dataclass(frozen=True)
@@ -114,25 +114,35 @@ class Llama(Module):
 
         Raises ValueError where the context is longer than max_seq_len, IndexError for ids outside the vocabulary.
         """
-        return F.linear(self.hidden(ids, cache), self.head_weight)
+        return self._scores(self.hidden(ids, cache))
 
-    def loss(self, ids: Tensor | np.ndarray, targets: Tensor | np.ndarray) -> Tensor:
+    def _scores(self, hidden: Tensor) -> Tensor:
+        """(…, C) -> (…, V)."""
+        return self.token_embedding.as_linear(hidden) if self.head is None else self.head(hidden)
+
+    def loss(
+        self, ids: Tensor | np.ndarray, targets: Tensor | np.ndarray, documents: np.ndarray | None = None
+    ) -> Tensor:
         """Mean cross-entropy, in nats, of targets (B, T) given ids (B, T); never holds the (B, T, V) scores.
 
-        Targets of −100 do not count.
+        Targets of −100 do not count. For `documents` see `hidden`.
         """
-        return F.linear_cross_entropy(self.hidden(ids), self.head_weight, targets)
+        return F.linear_cross_entropy(self.hidden(ids, documents=documents), self.head_weight, targets)
 
-    def hidden(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
-        """The vectors (B, T, C) from which `forward` makes scores."""
-        x = self.token_embedding(checked_ids("Llama", ids, cache, self.config.max_seq_len))  # (B, T, C)
-        return self.norm(run_blocks(self, x, cache))
+    def hidden(
+        self, ids: Tensor | np.ndarray, cache: KVCache | None = None, documents: np.ndarray | None = None
+    ) -> Tensor:
+        """The vectors (B, T, C) from which `forward` makes scores. `documents`: see `GPT`."""
+        ids, packing = checked_ids("Llama", ids, cache, self.config.max_seq_len), {}
+        if documents is not None:
+            packing = dict(zip(("positions", "attn_mask"), packed("Llama", ids, documents), strict=True))
+        return self.norm(run_blocks(self, self.token_embedding(ids), cache, **packing))  # (B, T, C)
 
     def next_token_logits(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """Scores (B, V) of the token after the last one only: what generation needs."""
-        return F.linear(self.hidden(ids, cache)[:, -1], self.head_weight)
+        return self._scores(self.hidden(ids, cache)[:, -1])
 
     def new_cache(self, batch_size: int) -> KVCache:
         c = self.config
-        dtype = self.token_embedding.weight.dtype
+        dtype = self.norm.weight.dtype
         return KVCache(c.n_layers, batch_size, c.n_kv_heads, c.max_seq_len, c.head_dim, dtype)

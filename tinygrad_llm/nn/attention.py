@@ -44,13 +44,16 @@ class SelfAttention(Module):
 class CausalSelfAttention(SelfAttention):
     """(B, T, C) -> (B, T, C), C = d_model = n_heads · D."""
 
-    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
-        """With a `cache`, x holds the tokens after those in it, and is added to it."""
+    def forward(self, x: Tensor, cache: LayerCache | None = None, attn_mask: np.ndarray | None = None) -> Tensor:
+        """With a `cache`, x holds the tokens after those in it, and is added to it.
+
+        `attn_mask` hides more than what comes later: that of F.scaled_dot_product_attention, not with a cache.
+        """
         qkv = self.qkv(x)  # (B, T, 3C)
         if cache is not None:
             return self.out(self._attend_to_cache(qkv, cache))
-        dropout_p = self.dropout if self.training else 0.0
-        return self.out(F.qkv_attention(qkv, self.n_heads, is_causal=True, dropout_p=dropout_p, rng=self.rng))
+        dropout = {"dropout_p": self.dropout if self.training else 0.0, "rng": self.rng}
+        return self.out(F.qkv_attention(qkv, self.n_heads, attn_mask, is_causal=True, **dropout))
 
     def _attend_to_cache(self, qkv: Tensor, cache: LayerCache) -> Tensor:
         refuse_gradients(qkv)

@@ -44,17 +44,27 @@ class GroupedQueryAttention(Module):
         self.out = Linear(n_heads * self.head_dim, d_model, bias=False, rng=rng)
         self.rotary = rotary
 
-    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
-        """With a `cache`, x holds the tokens after those in it, and is added to it."""
-        start = 0 if cache is None else cache.length
-        q = self.rotary(self._heads(self.query(x)), start)  # (B, T, n_heads, D)
-        k = self.rotary(self._heads(self.key(x)), start).transpose(1, 2)  # (B, n_kv_heads, T, D)
+    def forward(
+        self,
+        x: Tensor,
+        cache: LayerCache | None = None,
+        positions: np.ndarray | None = None,
+        attn_mask: np.ndarray | None = None,
+    ) -> Tensor:
+        """With a `cache`, x holds the tokens after those in it, and is added to it.
+
+        Without one, `positions` (B, T) may be others than 0 … T − 1, and `attn_mask`, that of
+        F.scaled_dot_product_attention, hides more than what comes later.
+        """
+        places = positions if positions is not None else 0 if cache is None else cache.length
+        q = self.rotary(self._heads(self.query(x)), places)  # (B, T, n_heads, D)
+        k = self.rotary(self._heads(self.key(x)), places).transpose(1, 2)  # (B, n_kv_heads, T, D)
         v = self._heads(self.value(x)).transpose(1, 2)  # (B, n_kv_heads, T, D)
         if cache is not None:
             refuse_gradients(q, k, v)
             cache.append(k, v)
             return self.out(cached_grouped_attention(q, cache.keys, cache.values, cache.length, cache.padding))
-        mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, is_causal=True, enable_gqa=True)
+        mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask, is_causal=True, enable_gqa=True)
         return self.out(mixed.transpose(1, 2).reshape(x.shape))  # (B, T, C)
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -69,7 +69,8 @@ def as_scaling(owner: str, scaling: object) -> LinearScaling | Llama3Scaling | N
 
 
 class RotaryEmbedding(Module):
-    """Turns queries or keys (B, T, H, D) according to their positions start, start + 1, …; nothing is learned.
+    """Turns queries or keys (B, T, H, D) according to their positions: start, start + 1, …, or, where `start` is an
+    array (B, T), those in it. Nothing is learned.
 
     `theta` sets the slowest pair's frequency. The tables of cosines and sines, (max_seq_len, D/2), are made once.
     Layout: pair i is (x_i, x_{i + D/2}), as in Hugging Face's Llama; ops/rope.py says how others map to it.
@@ -92,11 +93,21 @@ class RotaryEmbedding(Module):
         angles = np.outer(np.arange(max_seq_len), frequencies)  # (T_max, D/2)
         self.cos, self.sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+    def forward(self, x: Tensor, start: int | np.ndarray = 0) -> Tensor:
+        if isinstance(start, np.ndarray):
+            return self._at(x, start)
         end = start + x.shape[1]
         if end > len(self.cos):
             raise ValueError(f"RotaryEmbedding: {end} tokens are more than max_seq_len = {len(self.cos)}.")
         return F.rotary_embedding(x, self.cos[start:end], self.sin[start:end])
+
+    def _at(self, x: Tensor, positions: np.ndarray) -> Tensor:
+        """The rows of all texts as one long text, whose positions are as they come."""
+        B, T, H, D = x.shape
+        if positions.max(initial=0) >= len(self.cos):
+            raise ValueError(f"RotaryEmbedding: position {positions.max()} is beyond max_seq_len = {len(self.cos)}.")
+        places = positions.reshape(-1)  # (B · T,)
+        return F.rotary_embedding(x.reshape(1, B * T, H, D), self.cos[places], self.sin[places]).reshape(B, T, H, D)
 
     def extra_repr(self) -> str:
         scaling = "" if self.scaling is None else f", scaling={self.scaling}"

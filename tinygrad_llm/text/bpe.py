@@ -89,6 +89,17 @@ class BPETokenizer:
         tokens += [name.encode("utf-8") for name in special_tokens]
         return cls(tokens, merges, special_ids)
 
+    def with_special_tokens(self, names: Sequence[str]) -> "BPETokenizer":
+        """A tokenizer that has these special tokens too, with the next ids; those that it had keep theirs.
+
+        A model's table of embeddings must grow along: `models.resize_token_embeddings`.
+        Raises ValueError for a name that is an ordinary token.
+        """
+        new = [name for name in _names(names) if name not in self.special_tokens]
+        special_ids = {name: self.vocab_size + number for number, name in enumerate(new)}
+        tokens = self.tokens + [name.encode("utf-8") for name in new]
+        return BPETokenizer(tokens, self.merges, self.special_tokens | special_ids)
+
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """The token ids of `text`, in order.
 
