@@ -101,8 +101,8 @@ def test_a_text_of_few_characters_for_the_context_says_so(tmp_path, text):
         (["--batch-size", "0"], "batch_size must be at least 1, not 0"),
         (["--tokenizer", "words"], "tokenizer must be one of bpe, char, wordpiece, not 'words'"),
         (["--tokenizer", "bpe", "--vocab-size", "100"], "vocab_size must be at least 257"),
-        (["--model", "lama"], "model must be one of gpt, llama, bert, not 'lama' (did you mean 'llama'?)"),
-        (["--model", "llama", "--dropout", "0.1"], "dropout is a setting of gpt and bert, not of llama: leave"),
+        (["--model", "lama"], "model must be one of gpt, llama, bert, seq2seq, not 'lama' (did you mean 'llama'?)"),
+        (["--model", "llama", "--dropout", "0.1"], "dropout is a setting of gpt, bert and seq2seq, not of llama"),
         (["--model", "llama", "--bias"], "bias is a setting of gpt, not of llama: leave it out, or"),
         (["--n-kv-heads", "1"], "n_kv_heads is a setting of llama, not of gpt: leave it out, or choose"),
         (["--model", "llama", "--n-kv-heads", "3"], "n_kv_heads must be 0 or a divisor of n_heads = 2, not 3"),
@@ -286,7 +286,7 @@ def test_a_mistake_in_the_program_still_shows_a_traceback(tmp_path, text, monkey
         def broken(*arguments, mistake=mistake):
             raise mistake
 
-        monkeypatch.setattr("tinygrad_llm.cli.pretrain.read_corpus", broken)
+        monkeypatch.setattr("tinygrad_llm.cli.objectives.NextToken.read", staticmethod(broken))
         with pytest.raises(type(mistake)):
             call("pretrain", *TINY, "--corpus", text, "--out", tmp_path / "run")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cli_runs import call
 
+from tinygrad_llm.hub import load_adapter
 from tinygrad_llm.train.fine_tuned import load_fine_tuned, open_model
 
 BERT = Path(__file__).parents[1] / "lessons" / "pretrained" / "bert"
@@ -72,6 +73,44 @@ def test_other_models_are_bases_too(base, table, tmp_path):
     assert call("classify", "a dog", "--from", str(tmp_path / "model"))[0] == 0
     model, _ = open_model(tmp_path / "model")
     assert type(model).__name__ == {"gpt2": "GPT", "llama": "Llama"}[base.name]
+
+
+def test_adapters_beside_a_frozen_base(table, tmp_path):
+    out = tmp_path / "model"
+    code, _, error = call(*classify_options(table, out), "--lora-rank", "2", "--learning-rate", "1e-2")
+    assert (code, error) == (0, "")
+    adapter = json.loads((out / "adapter" / "adapter_config.json").read_text("utf-8"))
+    assert (adapter["r"], adapter["lora_alpha"]) == (2, 4)
+    before, after = (dict(open_model(folder)[0].named_parameters()) for folder in (BERT, out))
+    changed = {name for name in before if not np.array_equal(before[name].data, after[name].data)}
+    assert changed
+    assert all(name.startswith("blocks.") and name.endswith("weight") for name in changed)
+    with_adapter, ids = open_model(BERT)[0], np.arange(10)[None]
+    load_adapter(with_adapter, out / "adapter")
+    np.testing.assert_allclose(with_adapter.eval()(ids).data, open_model(out)[0].eval()(ids).data, atol=1e-5)
+
+    small = tmp_path / "int8"
+    assert call("quantize", "--from", str(BERT), "--out", str(small))[0] == 0
+    code, _, error = call(*classify_options(table, tmp_path / "b", small))
+    assert (code, "bytes do not learn: train adapters beside them by --lora-rank 8" in error) == (2, True)
+    assert call(*classify_options(table, tmp_path / "b", small), "--lora-rank", "2")[0] == 0
+    assert call("classify", "a dog", "--from", str(tmp_path / "b"))[0] == 0
+
+
+def test_answers_from_scratch(tmp_path):
+    """Names are drawn anew each time, so where they stand is all there is to learn."""
+    out = tmp_path / "model"
+    options = ["--embedded", "questions", "--max-examples", "60", "--rename", "--by-words", "--epochs", "0.5"]
+    code, shown, error = call("finetune", "answer", "--from", "scratch", *options, "--out", str(out))
+    assert (code, error) == (0, "")
+    assert "BERT with 381,026 parameters" in shown
+    assert load_fine_tuned(out).task.by_words
+    config = json.loads((out / "report.json").read_text("utf-8"))["config"]
+    assert (config["muon_factor"], config["epochs"]) == (2.5, 0.5)
+    story = tmp_path / "f.txt"
+    story.write_text("def f(a, b=3)", encoding="utf-8")
+    code, shown, _ = call("answer", "What is the default of `b`?", "--context", str(story), "--from", str(out))
+    assert code == 0
 
 
 def test_grades(table, tmp_path):
@@ -141,6 +180,11 @@ def test_vectors_and_search(tmp_path):
         (["--layer-decay", "2"], "layer_decay"),
         (["--epochs", "x"], "must be a number"),
         (["--frozen-blocks", "9"], "at most the 2 blocks that the model has, not 9"),
+        (["--rename"], "--rename and --by-words are about answers in a text"),
+        (["--muon-factor", "2"], "layer_decay must be 1 and frozen_blocks 0"),
+        (["--lora-rank", "-1"], "--lora-rank must be at least 0"),
+        (["--lora-alpha", "2"], "--lora-alpha goes with a rank above that"),
+        (["--lora-rank", "2", "--frozen-blocks", "1"], "frozen_blocks does not go with adapters"),
         (["--from", "nowhere"], "give the folder of a run, or of a model in Hugging Face's layout"),
     ],
 )

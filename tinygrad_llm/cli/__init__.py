@@ -52,12 +52,22 @@ def _run(arguments: argparse.Namespace) -> int:
             from .evaluate import evaluate as command
         case "finetune":
             from .finetune import finetune as command
+        case "finetune chat":
+            from .finetune_chat import finetune_chat as command
+        case "finetune prefer":
+            from .finetune_prefer import finetune_prefer as command
         case "classify" | "grade" | "answer":
             from .predict import predict as command
+        case "translate":
+            from .translate import translate as command
         case "embed" | "search":
             from . import predict
 
             command = getattr(predict, arguments.command)
+        case "chat":
+            from .chat import chat as command
+        case "quantize":
+            from .quantize import quantize as command
         case "tokenize":
             from .tokenize import tokenize as command
         case "info":

@@ -53,6 +53,7 @@ EXAMPLES = {
         tinygrad-llm finetune classify --from runs/laptop-1 --data reviews.csv --text-column review --label-column stars
         tinygrad-llm finetune classify --from all-MiniLM-L6-v2 --embedded packages --out my_classifier
         tinygrad-llm finetune answer --from runs/bert-1 --data squad.json
+        tinygrad-llm finetune answer --from scratch --embedded questions --rename --by-words
         tinygrad-llm finetune --from all-MiniLM-L6-v2 --task topic=packages --task mood=classify:moods.csv,text=note""",
     "chat": """\
         tinygrad-llm chat --from runs/chat

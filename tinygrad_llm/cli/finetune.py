@@ -9,32 +9,42 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from .. import warm_up
 from ..files import new_folder, require_free
-from ..train.fine_tuned import FineTuned, open_model, save_base, save_head
+from ..models import Seq2Seq
+from ..nn.quantized import is_quantized
+from ..train.fine_tuned import FineTuned, open_model, save_head
 from ..train.finetune import FineTuneConfig
-from ..train.joint import Joint
+from ..train.joint import Job, Joint
 from ..train.run import OTHER_FOLDER
+from ..train.scratch import SETTINGS, small_bert
+from .adapters import adapt, require_lora, save_adapted
 from .finetune_report import write_comparison, write_report
 from .finetune_tasks import read_job, wanted_tasks
 from .parser import config_fields
 from .train import say
 
+SCRATCH = "scratch"  # in place of a folder: a new, small BERT
+
 
 def finetune(arguments: argparse.Namespace) -> int:
     began, console = time.perf_counter(), Console(highlight=False)
-    config, wanted = FineTuneConfig(**config_fields(arguments)), wanted_tasks(arguments)
+    defaults = SETTINGS if arguments.base == SCRATCH else {}
+    config, wanted = FineTuneConfig(**defaults | config_fields(arguments)), wanted_tasks(arguments)
     _check(arguments)
     out = Path(arguments.out or f"runs/{arguments.task or 'tasks'}")
     require_free(out, OTHER_FOLDER)
-    base, tokenizer = open_model(arguments.base)
+    if arguments.base != SCRATCH:
+        open_base(arguments, (), config.seed)  # mistakes first: reading examples may take a while
     jobs = [read_job(each, arguments, config.seed, console) for each in wanted]
+    base, tokenizer = open_base(arguments, jobs, config.seed)
     max_seq_len = min(arguments.max_seq_len or base.config.max_seq_len, base.config.max_seq_len)
-    dropout = 0.1 if arguments.dropout is None else arguments.dropout
+    dropout = arguments.dropout if arguments.dropout is not None else 0.0 if arguments.base == SCRATCH else 0.1
     joint = Joint(base, tokenizer, jobs, max_seq_len, config, dropout, arguments.temperature)
     say(
         console,
@@ -45,7 +55,7 @@ def finetune(arguments: argparse.Namespace) -> int:
         warm_up.compile_kernels(type(base).__name__.lower())
     with new_folder(out, OTHER_FOLDER) as building:
         history = train(joint, began, console)
-        save_base(base, tokenizer, building)
+        save_adapted(base, tokenizer, building, str(arguments.base))
         facts = {"base": str(arguments.base), "config": dataclasses.asdict(config), "history": history}
         if not arguments.task:
             facts |= {"steps": dict(joint.steps), "temperature": arguments.temperature}
@@ -55,14 +65,31 @@ def finetune(arguments: argparse.Namespace) -> int:
             save_head(joint.models[job.name], folder)
             write_report(folder, place, joint.models[job.name], job.split, facts, time.perf_counter() - began, console)
         if arguments.compare_alone:
-            alone = {job.name: train_alone(job, joint, arguments.base, began, console) for job in jobs}
+            alone = {job.name: train_alone(job, joint, arguments, began, console) for job in jobs}
             write_comparison(building, jobs, joint.models, alone, console)
     return 0
+
+
+def open_base(arguments: argparse.Namespace, jobs: Sequence[Job], seed: int):
+    """The model to begin with, and its tokenizer."""
+    name = arguments.base
+    if name == SCRATCH:
+        return small_bert([example for job in jobs for example in job.split.train], seed=seed)
+    base, tokenizer = open_model(name)
+    if isinstance(base, Seq2Seq):
+        raise ValueError(f"{name!r} holds an encoder-decoder, which writes: finetune needs a GPT, a BERT or a Llama")
+    if is_quantized(base) and not arguments.lora_rank:
+        raise ValueError(f"{name!r} is quantised, and bytes do not learn: train adapters beside them by --lora-rank 8")
+    adapt(base, arguments, seed)
+    return base, tokenizer
 
 
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.dropout is not None and not 0 <= arguments.dropout < 1:
         raise ValueError(f"--dropout must be at least 0 and below 1, not {arguments.dropout}")
+    require_lora(arguments)
+    if arguments.base == SCRATCH and arguments.lora_rank:
+        raise ValueError("--lora-rank freezes the model that it begins with: it does not go with --from scratch")
     if arguments.compare_alone and len(arguments.tasks) < 2:
         raise ValueError("--compare-alone goes with two tasks or more, each given by --task")
     if not arguments.temperature >= 1:
@@ -86,9 +113,9 @@ def train(joint: Joint, began: float, console: Console) -> list[dict]:
     return history
 
 
-def train_alone(job, joint: Joint, base_folder: str, began: float, console: Console) -> FineTuned:
+def train_alone(job: Job, joint: Joint, arguments: argparse.Namespace, began: float, console: Console) -> FineTuned:
     """The same base for this task only, for as many steps as the task had among the others."""
-    base, tokenizer = open_model(base_folder)
+    base, tokenizer = open_base(arguments, joint.jobs, joint.config.seed)
     n_steps, config = joint.steps[job.name], joint.config
     epochs = n_steps * config.batch_size / len(job.split.train)
     per_epoch = config.evaluations_per_epoch * config.epochs / epochs  # as often, over the whole run

@@ -25,6 +25,7 @@ HELP = {
     "epochs": "passes over the training examples",
     "batch_size": "examples in a batch",
     "learning_rate": "of the head, at its highest",
+    "muon_factor": "the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW",
     "layer_decay": "factor on the learning rate from each block to the one below",
     "frozen_blocks": "so many blocks, and the embeddings, stay as they are; -1: all but the head",
     "warmup_ratio": "part of the steps in which the learning rate rises",
@@ -44,7 +45,7 @@ def finetune_options(parser: argparse.ArgumentParser, integer, number) -> None:
     parser.add_argument("--temperature", type=number, default=2.0, metavar="X", help=help)
     help = "several tasks: train each alone too, for as many steps as it had, and show both scores"
     parser.add_argument("--compare-alone", action="store_true", help=help)
-    help = "what to begin with: a run's folder, or a model's in Hugging Face's layout"
+    help = "what to begin with: a run's folder, a model's in Hugging Face's layout, or scratch: a new, small BERT"
     parser.add_argument("--from", dest="base", required=True, metavar="FOLDER", help=help)
     parser.add_argument("--data", nargs="+", metavar="FILE", help="the examples: .csv, .tsv, .jsonl, SQuAD's .json")
     help = "Python's own: packages, pairs (classify), grades (grade), questions (answer)"
@@ -54,8 +55,26 @@ def finetune_options(parser: argparse.ArgumentParser, integer, number) -> None:
     parser.add_argument("--max-examples", type=integer, metavar="N", help="use only so many, drawn by the seed")
     parser.add_argument("--max-seq-len", type=integer, metavar="N", help="longer texts are cut (default: the model's)")
     parser.add_argument("--balanced", action="store_true", help="classify: rare classes count as much as common ones")
-    parser.add_argument("--dropout", type=number, metavar="X", help="before the head (default: 0.1)")
+    help = "answer, about signatures: other names each time an example is read"
+    parser.add_argument("--rename", action="store_true", help=help)
+    help = "answer, with --from scratch: answers are whole words, and those of the question are marked in the context"
+    parser.add_argument("--by-words", action="store_true", help=help)
+    parser.add_argument("--dropout", type=number, metavar="X", help="before the head (default: 0.1; 0 from scratch)")
     parser.add_argument("--out", metavar="FOLDER", help="where the model and its report go (default: runs/TASK)")
+    lora_options(parser, integer, number)
+    training_options(parser, integer, number, FineTuneConfig())
+
+
+def lora_options(parser: argparse.ArgumentParser, integer, number) -> None:
+    help = "train adapters of rank N beside the frozen layers (default: 0, the layers themselves)"
+    parser.add_argument("--lora-rank", type=integer, default=0, metavar="N", help=help)
+    parser.add_argument("--lora-alpha", type=number, metavar="X", help="their factor, times 1/N (default: 2 N)")
+
+
+def training_options(
+    parser: argparse.ArgumentParser, integer, number, defaults: FineTuneConfig, help: dict[str, str] | None = None
+) -> None:
+    """The fields of a FineTuneConfig. `help` where a field means something else than in `HELP`."""
     group, types = parser.add_argument_group("training"), typing.get_type_hints(FineTuneConfig)
     for field in dataclasses.fields(FineTuneConfig):
         kind = integer if types[field.name] is int else number
@@ -65,7 +84,7 @@ def finetune_options(parser: argparse.ArgumentParser, integer, number) -> None:
             type=kind,
             default=argparse.SUPPRESS,
             metavar="N" if kind is integer else "X",
-            help=f"{HELP[field.name]} ({field.default:g})",
+            help=f"{(HELP | (help or {}))[field.name]} ({getattr(defaults, field.name):g})",
         )
 
 

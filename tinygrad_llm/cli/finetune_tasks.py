@@ -20,7 +20,7 @@ from ..data.questions import signature_questions
 from ..data.stratify import ExampleSplit
 from ..data.tasks import docstring_packages, parameter_grades, signature_pairs
 from ..train.joint import Job
-from ..train.tasks import TASKS, Classify
+from ..train.tasks import TASKS
 from .finetune_options import COLUMNS, KINDS
 from .train import say
 
@@ -53,6 +53,8 @@ def wanted_tasks(arguments: argparse.Namespace) -> list[Wanted]:
     wanted = [_single(arguments)] if arguments.task else _several(arguments)
     if arguments.balanced and not any(each.kind == "classify" for each in wanted):
         raise ValueError("--balanced is about classes: it goes with classify only")
+    if (arguments.rename or arguments.by_words) and not any(each.kind == "answer" for each in wanted):
+        raise ValueError("--rename and --by-words are about answers in a text: they go with answer only")
     return wanted
 
 
@@ -125,9 +127,11 @@ def read_job(wanted: Wanted, arguments: argparse.Namespace, seed: int, console: 
     split = _split(examples, wanted.kind, group, arguments.max_examples, seed)
     sizes = [len(part) for part in (split.train, split.validation, split.test)]
     say(console, f"{label}{sizes[0]:,} examples to train on, {sizes[1]:,} to stop by, {sizes[2]:,} to test the result")
-    if wanted.kind == "classify":
-        return Job(wanted.name, Classify.of(split.train, arguments.balanced), split)
-    return Job(wanted.name, TASKS[wanted.kind].of(split.train), split)
+    options = {
+        "classify": {"balanced": arguments.balanced},
+        "answer": {"rename": arguments.rename, "by_words": arguments.by_words},
+    }
+    return Job(wanted.name, TASKS[wanted.kind].of(split.train, **options.get(wanted.kind, {})), split)
 
 
 def _split(examples: list[Example], kind: str, group, max_examples: int | None, seed: int) -> ExampleSplit:

@@ -10,85 +10,12 @@ import typing
 from collections.abc import Sequence
 
 from ..train.recipes import GROUPS, LAPTOP, PRESETS, PretrainConfig, did_you_mean
+from .chat_options import chat_options, finetune_chat_options
+from .commands import COMMANDS, EXAMPLES, OPERANDS
 from .finetune_options import PREDICTING, finetune_options, predict_options
+from .prefer_options import prefer_options
 
-COMMANDS = {
-    "pretrain": "train a GPT, a Llama or a BERT from nothing on text",
-    "generate": "let a trained model write",
-    "fill-mask": "let a BERT guess the blanks of a text",
-    "evaluate": "measure a trained model: loss, and bits per byte or blanks guessed",
-    "finetune": "adapt a model to a task: classes, grades, or answers in a text",
-    "classify": "say which class texts are of, by a model that finetune made",
-    "grade": "give texts numbers, by a model that finetune made",
-    "answer": "find answers in a text, by a model that finetune made",
-    "embed": "make vectors of texts, by a BERT",
-    "search": "find texts by what they mean, by a BERT",
-    "tokenize": "train a tokenizer, or show the tokens of a text",
-    "info": "what this installation, or a run, is made of",
-    "lessons": "list the lessons: what you have done, and what is next",
-    "lesson": "run a lesson, to read in the terminal",
-    "check": "grade your answers to a lesson's exercises",
-    "debug": "stop in a lesson with a debugger, and step into the library",
-    "notebook": "write a lesson as a Jupyter notebook, and open it",
-}
-EXAMPLES = {
-    "pretrain": """\
-        tinygrad-llm pretrain                                    the default: some minutes on a laptop
-        tinygrad-llm pretrain --steps 500 --d-model 256          the same with other settings
-        tinygrad-llm pretrain --corpus my_book.txt --out my_run  on your own text
-        tinygrad-llm pretrain --preset shakespeare-cpu --corpus shakespeare.txt
-        tinygrad-llm pretrain --model llama --n-kv-heads 2       Llama's architecture, with grouped queries
-        tinygrad-llm pretrain --model bert                       BERT's: it learns to fill blanks
-        tinygrad-llm pretrain --tensorboard                      to watch it by: tensorboard --logdir runs
-        tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
-        tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",
-    "generate": """\
-        tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator"
-        tinygrad-llm generate --run runs/laptop-1 --temperature 0.5 --top-k 20 --n-samples 3
-        tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator" --beams 4""",
-    "fill-mask": """\
-        tinygrad-llm fill-mask "Return the [MASK] of items." --from runs/laptop-1
-        tinygrad-llm fill-mask "Return the [MASK] of [MASK]." --from bert-base-uncased --top-k 10 --json""",
-    "evaluate": """\
-        tinygrad-llm evaluate --run runs/laptop-1                    on the text kept back in training
-        tinygrad-llm evaluate --run runs/laptop-1 --corpus other.txt""",
-    "finetune": """\
-        tinygrad-llm finetune classify --from runs/laptop-1 --data reviews.csv --text-column review --label-column stars
-        tinygrad-llm finetune classify --from all-MiniLM-L6-v2 --embedded packages --out my_classifier
-        tinygrad-llm finetune answer --from runs/bert-1 --data squad.json""",
-    "classify": """\
-        tinygrad-llm classify "Sort the list in place." --from my_classifier
-        tinygrad-llm classify --from my_classifier --json < texts.txt > labels.jsonl""",
-    "grade": 'tinygrad-llm grade "Oxygen and iron." --from my_grader',
-    "answer": 'tinygrad-llm answer "Who wrote it?" --context story.txt --from my_answerer',
-    "embed": 'tinygrad-llm embed "Sort the list in place." --from all-MiniLM-L6-v2',
-    "search": """\
-        tinygrad-llm search "wait until a thread is done" --from all-MiniLM-L6-v2
-        tinygrad-llm search "my question" --in notes.txt --from all-MiniLM-L6-v2""",
-    "tokenize": """\
-        tinygrad-llm tokenize "Hello, world" --from runs/laptop-1
-        tinygrad-llm tokenize --train --corpus my_book.txt --vocab-size 1000 --out tokenizer.json
-        tinygrad-llm tokenize --train --tokenizer wordpiece --out wordpiece.json
-        tinygrad-llm tokenize "Unaffable!" --from bert-base-uncased/vocab.txt""",
-    "info": """\
-        tinygrad-llm info
-        tinygrad-llm info runs/laptop-1""",
-    "lessons": "tinygrad-llm lessons",
-    "lesson": """\
-        tinygrad-llm lesson 01
-        tinygrad-llm lesson 05 --pause        wait for Enter after each piece of prose""",
-    "check": """\
-        tinygrad-llm check                    how far you are
-        tinygrad-llm check 05                 grade lessons/exercises/05_….py
-        tinygrad-llm check 05 --hint""",
-    "debug": "tinygrad-llm debug 04",
-    "notebook": """\
-        tinygrad-llm notebook 05
-        tinygrad-llm notebook 05 --no-open""",
-}
-OPERANDS = {"fill-mask": " TEXT", "finetune": " TASK", "tokenize": " [text]", "info": " [FOLDER]", "check": " [LESSON]"}
-OPERANDS |= dict.fromkeys(PREDICTING, " [TEXT …]")
-OPERANDS |= dict.fromkeys(("lesson", "debug", "notebook"), " LESSON")
+FINETUNE_KINDS = {"chat": finetune_chat_options, "prefer": prefer_options}
 
 
 class Parser(argparse.ArgumentParser):
@@ -108,6 +35,8 @@ def _help_format(prog: str) -> argparse.HelpFormatter:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments. Exits with code 2 and one sentence, which suggests the nearest name, for what it does not know."""
+    if argv[:1] == ["finetune"] and argv[1:2] and argv[1] in FINETUNE_KINDS:
+        return _parse_finetune(argv[1], argv[2:])
     parser = Parser(
         prog="tinygrad-llm",
         description="A small, readable LLM framework: train GPTs on your CPU and look inside.",
@@ -119,17 +48,32 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _generate_options(parsers["generate"])
     _fill_mask_options(parsers["fill-mask"])
     _evaluate_options(parsers["evaluate"])
+    _quantize_options(parsers["quantize"])
     _tokenize_options(parsers["tokenize"])
     parsers["info"].add_argument("run", nargs="?", metavar="FOLDER", help="a run's folder")
     finetune_options(parsers["finetune"], integer, number)
     for name in PREDICTING:
-        predict_options(parsers[name], name)
+        predict_options(parsers[name], name, integer, number)
+    chat_options(parsers["chat"], integer, number)
     _school_options(parsers)
     if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
         parser.error(f"there is no command {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}")
     arguments, unknown = parser.parse_known_args(argv or ["--help"])
     if unknown:
         _refuse(parsers[arguments.command], unknown[0])
+    return arguments
+
+
+def _parse_finetune(kind: str, argv: Sequence[str]) -> argparse.Namespace:
+    """Of `finetune chat` or `finetune prefer`, whose options are other than those of the tasks with labels."""
+    name = f"finetune {kind}"
+    parser = Parser(prog=f"tinygrad-llm {name}", usage=f"tinygrad-llm {name} [options]")
+    parser.add_argument("--debug", action="store_true", help="show where in the program an error arose")
+    parser.set_defaults(command=name)
+    FINETUNE_KINDS[kind](parser, integer, number)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(parser, unknown[0])
     return arguments
 
 
@@ -223,6 +167,16 @@ def _evaluate_options(parser: Parser) -> None:
     help = "other text than the run's validation part: files or folders"
     parser.add_argument("--corpus", nargs="+", metavar="FILE", help=help)
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def _quantize_options(parser: Parser) -> None:
+    help = "the folder of a run, of a fine-tuned model, or of a model in Hugging Face's layout"
+    parser.add_argument("--from", dest="source", required=True, metavar="FOLDER", help=help)
+    help = "the new folder; of a run with int8 it is one for --run, otherwise in Hugging Face's layout"
+    parser.add_argument("--out", required=True, metavar="FOLDER", help=help)
+    help = "int8 (a quarter, default), or float16, bfloat16 (half, for other programs; float32 again when opened)"
+    parser.add_argument("--dtype", choices=("int8", "float16", "bfloat16"), default="int8", help=help)
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 
 

@@ -34,6 +34,7 @@ from .tables import Table, read_table
 from .tasks import MIN_WORDS, documented_signatures, first_sentence
 
 KINDS = ("other", "opposite", "truncated", "run on", "shuffled", "default")
+BROKEN = {"truncated", "run on", "shuffled"}
 MAX_PER_OPPOSITE = 25  # so that words like "parse" do not stand in every other pair
 OPPOSITES = tuple(
     tuple(pair.split("/"))
@@ -127,23 +128,30 @@ def split_docstring_preferences(
     return ExampleSplit(*parts)
 
 
-def docstring_preferences(seed: int = 0) -> list[Preference]:
+def docstring_preferences(seed: int = 0, kinds: Sequence[str] = KINDS) -> list[Preference]:
     """Of the running Python's standard library: each function's first sentence, spoiled in one way; and defaults.
 
-    The same Python and seed give the same pairs. Raises FileNotFoundError where Python came without its sources.
+    Of fewer `kinds` there are more pairs each. `truncated` and `run on` belong together: each alone is told by length.
+    The same Python and seed give the same pairs. Raises ValueError for a kind that there is not, FileNotFoundError
+    where Python came without its sources.
     """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise ValueError(f"kinds must be some of {', '.join(KINDS)}, not {unknown or list(kinds)}")
     functions = _described(documented_signatures())
-    found = list(_opposites(functions, seed))
+    found = list(_opposites(functions, seed)) if "opposite" in kinds else []
     taken = {preference.source for preference in found}
     modules: dict[str, list[Signature]] = defaultdict(list)
     for function in sorted(functions, key=lambda function: text_digest(function.name, seed)):
         if _source(function) not in taken:
             modules[function.module].append(function)
+    share = ("other" in kinds) / (("other" in kinds) + (not BROKEN.isdisjoint(kinds)) or 1)  # 0, ½ or 1
     for rest in modules.values():
-        half = len(rest) // 4 * 2
-        found += _others(rest[:half])
-        found += _broken(rest[half:], seed)
-    return sorted(found + list(_defaults(seed)), key=lambda preference: preference.source)
+        n = int(share * len(rest)) // 2 * 2
+        found += _others(rest[:n])
+        found += _broken(rest[n:], seed)
+    found += _defaults(seed)
+    return sorted((each for each in found if each.kind in kinds), key=lambda preference: preference.source)
 
 
 def _described(functions: Iterable[Signature]) -> list[Signature]:

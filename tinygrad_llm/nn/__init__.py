@@ -5,6 +5,9 @@ from .attention import CausalSelfAttention
 from .bidirectional_attention import BidirectionalSelfAttention
 from .block import PostNormBlock, PreNormBlock
 from .container import ModuleDict, ModuleList, Sequential
+from .cross_attention import CrossAttention
+from .decoder_block import DecoderBlock
+from .decoder_cache import DecoderCache, SourceCache
 from .dropout import Dropout
 from .embedding import Embedding
 from .encoder import TransformerEncoder, TransformerEncoderLayer
@@ -13,15 +16,30 @@ from .gated_feed_forward import GatedFeedForward
 from .grouped_query_attention import GroupedQueryAttention
 from .kv_cache import KVCache, LayerCache
 from .linear import Linear
+from .lora import (
+    LoRALinear,
+    add_lora,
+    lora_layers,
+    lora_parameters,
+    merge,
+    num_trainable,
+    remove_lora,
+    unmerge,
+    without_lora,
+)
 from .module import Module, Parameter
 from .multihead_attention import MultiheadAttention
 from .norm import LayerNorm, RMSNorm
+from .quantized import QuantizedEmbedding, QuantizedLinear, dequantize, quantize, weight_bytes
 from .rotary import LinearScaling, Llama3Scaling, RotaryEmbedding
 
 __all__ = [
     "GELU",
     "BidirectionalSelfAttention",
     "CausalSelfAttention",
+    "CrossAttention",
+    "DecoderBlock",
+    "DecoderCache",
     "Dropout",
     "Embedding",
     "FeedForward",
@@ -33,6 +51,7 @@ __all__ = [
     "Linear",
     "LinearScaling",
     "Llama3Scaling",
+    "LoRALinear",
     "Module",
     "ModuleDict",
     "ModuleList",
@@ -40,11 +59,25 @@ __all__ = [
     "Parameter",
     "PostNormBlock",
     "PreNormBlock",
+    "QuantizedEmbedding",
+    "QuantizedLinear",
     "RMSNorm",
     "ReLU",
     "RotaryEmbedding",
     "Sequential",
     "SiLU",
+    "SourceCache",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "add_lora",
+    "dequantize",
+    "lora_layers",
+    "lora_parameters",
+    "merge",
+    "num_trainable",
+    "quantize",
+    "remove_lora",
+    "unmerge",
+    "weight_bytes",
+    "without_lora",
 ]

@@ -3,7 +3,7 @@
 Forward    loss = cross_entropy(x Wᵀ, target)
 Backward   dlogits = (softmax(x Wᵀ) − onehot(target)) / N,   dx = dlogits W,   dW = dlogitsᵀ x
 Shapes     x (…, C), W (V, C), target (…) → ()
-Saved      dx and dW for an upstream gradient of 1
+Saved      dx and dW for an upstream gradient of 1, each only where it is wanted
 Lesson     13_gpt
 Source     chunked losses as in Hsu et al., "Liger Kernel" (2024)
 
@@ -38,8 +38,8 @@ class LinearCrossEntropy(Function):
     @staticmethod
     def forward(x, weight, target, ignore_index, reduction, label_smoothing, needs):
         N, V = len(x), len(weight)
-        dx = np.empty_like(x) if any(needs) else None
-        dweight = np.zeros_like(weight) if any(needs) else None
+        dx = np.empty_like(x) if needs[0] else None
+        dweight = np.zeros_like(weight) if needs[1] else None
         n_targets = np.count_nonzero(target != ignore_index) if reduction == "mean" else 1
         options = (np.ones(V, x.dtype), x.dtype.type(V), ignore_index)  # every class counts alike
         options += (x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / V))
@@ -50,21 +50,22 @@ class LinearCrossEntropy(Function):
         for i in range(0, N, max(rows, 1)):
             chunk, n = slice(i, i + rows), min(rows, N - i)
             multiply(x[chunk], weight.T, out=logits[:n])
-            if dx is None:
+            if not any(needs):
                 cross_entropy_rows(losses[chunk], empty, logits[:n], target[chunk], *options)
             else:
                 cross_entropy_rows(losses[chunk], logits[:n], empty, target[chunk], *options)
                 dlogits = logits[:n]
-                multiply(dlogits, weight, out=dx[chunk])
-                multiply(dlogits.T, x[chunk], out=dweight, accumulate=i > 0)
+                if dx is not None:
+                    multiply(dlogits, weight, out=dx[chunk])
+                if dweight is not None:
+                    multiply(dlogits.T, x[chunk], out=dweight, accumulate=i > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = losses.sum() / x.dtype.type(n_targets)
         return loss, (dx, dweight)
 
     @staticmethod
     def backward(dout, saved):
-        dx, dweight = saved
-        return (dx, dweight) if dout == 1 else (dx * dout, dweight * dout)
+        return saved if dout == 1 else tuple(None if each is None else each * dout for each in saved)
 
 
 def linear_cross_entropy(

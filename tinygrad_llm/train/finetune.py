@@ -21,9 +21,11 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..models import BERT
-from ..nn import Module
+from ..nn import Module, lora_layers
 from ..optim import AdamW, Optimizer, linear
+from .build import build_optimizer
 from .loop import train_steps
+from .recipes import PretrainConfig
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class FineTuneConfig:
     epochs: float = 4.0  # passes over the training examples
     batch_size: int = 16
     learning_rate: float = 1e-4  # at its highest, after the warm-up; of the head
+    muon_factor: float = 0.0  # the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW
     layer_decay: float = 0.9  # factor from each block to the one below it; 1: the same rate for all
     frozen_blocks: int = 0  # the first so many blocks, and the embeddings, are not trained; −1: only the head is
     warmup_ratio: float = 0.1  # part of the steps in which the learning rate rises; then it falls to 0
@@ -52,6 +55,12 @@ class FineTuneConfig:
                 f"FineTuneConfig: layer_decay {self.layer_decay!r} must be at most 1, warmup_ratio "
                 f"{self.warmup_ratio!r} between 0 and 1, weight_decay {self.weight_decay!r} at least 0, frozen_blocks "
                 f"{self.frozen_blocks!r} at least -1"
+            )
+
+        if self.muon_factor < 0 or (self.muon_factor and (self.layer_decay != 1 or self.frozen_blocks)):
+            raise ValueError(
+                f"FineTuneConfig: muon_factor {self.muon_factor!r} must be at least 0, and where it is above 0, "
+                "layer_decay must be 1 and frozen_blocks 0: all of the model learns at one pace"
             )
 
     def n_steps(self, n_examples: int) -> int:
@@ -109,7 +118,14 @@ def fine_tune(
 
 
 def freeze(model: Module, n_blocks: int) -> None:
-    """Embeddings and the first `n_blocks` blocks of `model.base` get no gradients; 0: none of it is frozen, −1: all."""
+    """Embeddings and the first `n_blocks` blocks of `model.base` get no gradients; 0: none of it is frozen, −1: all.
+
+    A base with LoRA's adapters stays as it is: they have frozen the rest.
+    """
+    if lora_layers(model.base):
+        if n_blocks:
+            raise ValueError("frozen_blocks does not go with adapters, which freeze the whole base")
+        return
     total = len(model.base.blocks)
     if n_blocks > total:
         raise ValueError(f"frozen_blocks must be at most the {total} blocks that the model has, not {n_blocks}")
@@ -119,7 +135,10 @@ def freeze(model: Module, n_blocks: int) -> None:
 
 def layerwise_optimizer(model: Module, config: FineTuneConfig) -> Optimizer:
     """AdamW with a rate for each depth: full for the head and what follows the blocks, and then for the last block,
-    the one below it … times `layer_decay` each."""
+    the one below it … times `layer_decay` each. With `muon_factor` the optimizer of pretraining, Muon and AdamW."""
+    if config.muon_factor:
+        rates = {"learning_rate": config.learning_rate, "muon_learning_rate": config.muon_factor * config.learning_rate}
+        return build_optimizer(PretrainConfig(optimizer="muon", weight_decay=config.weight_decay, **rates), model)
     top = len(model.base.blocks) + 1
     groups: dict[tuple[float, float], list] = {}
     for name, parameter in model.named_parameters():
