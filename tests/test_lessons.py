@@ -31,14 +31,18 @@ CORE = ("autograd", "ops", "nn", "models", "optim", "text", "train", "generate")
 LATER: dict[str, int] = {}
 # A file that imports one of a later lesson. Attention with a cache is one function; the lessons tell it in two parts.
 AHEAD = {
+    "nn/lora.py": {"nn/quantized.py"},
     "nn/attention.py": {"nn/kv_cache.py", "ops/attention_cached.py"},
     "ops/attention.py": {"ops/attention_kernels.py", "ops/attention_few_queries.py"},
     "models/gpt.py": {"nn/kv_cache.py"},
     "models/decoder.py": {"nn/kv_cache.py", "autograd/recompute.py"},
     "evaluate/probabilities.py": {"evaluate/ranks.py"},
-    "train/tasks.py": {"train/span_rows.py", "evaluate/regression.py", "evaluate/spans.py"},
+    "train/run.py": {"nn/quantized.py"},
+    "train/finetune.py": {"nn/lora.py"},
+    "train/fine_tuned.py": {"models/seq2seq.py"},
+    "train/tasks.py": {"train/span_rows.py", "data/renaming.py", "evaluate/regression.py", "evaluate/spans.py"},
     "hub/configs.py": {"models/bert.py"},
-    "hub/pretrained.py": {"models/bert.py"},
+    "hub/pretrained.py": {"models/bert.py", "nn/lora.py", "nn/quantized.py"},
     "applications/embed.py": {"models/bert.py"},
 }
 
