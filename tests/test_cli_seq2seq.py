@@ -212,7 +212,6 @@ def test_alignment_is_where_cross_attention_looks(run):
 
 
 def test_pictures_for_tensorboard(tmp_path, pairs):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     pretrain(tmp_path / "run", "--pairs", pairs, "--steps", "2", "--tensorboard")

@@ -163,6 +163,22 @@ def test_the_folder_opens_with_its_template_and_can_be_tuned_on(made, tmp_path):
     assert "as chatml text" in shown
 
 
+def test_adapters_and_the_new_tokens_learn(made, tmp_path):
+    """The rest of the base stays; a base that knows the template's tokens keeps its table too."""
+    rows = write_rows(tmp_path / "rows.jsonl")
+    for base, learns in ((GPT2, True), (made[0], False)):
+        out = tmp_path / base.name
+        options = ["--data", rows, "--out", out, "--epochs", 0.5, "--test-answers", 1, "--lora-rank", 2]
+        code, _, error = call("finetune", "chat", "--from", base, *options)
+        assert (code, error) == (0, "")
+        before, after = (dict(load_pretrained(folder).model.named_parameters()) for folder in (base, out))
+        table = before.pop("token_embedding.weight").data
+        assert np.array_equal(table, after["token_embedding.weight"].data[: len(table)]) != learns
+        changed = {name for name in before if not np.array_equal(before[name].data, after[name].data)}
+        assert changed
+        assert all(name.startswith("blocks.") and name.endswith("weight") for name in changed)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -170,6 +186,7 @@ def test_the_folder_opens_with_its_template_and_can_be_tuned_on(made, tmp_path):
         (["--embedded", "packages"], "--embedded must be instructions for chat, not 'packages'"),
         (["--embedded", "instructions", "--template", "chatlm"], "no chat template 'chatlm' (did you mean 'chatml'?)"),
         (["--embedded", "instructions", "--test-answers", "0"], "--test-answers must be at least 1, not 0"),
+        (["--embedded", "instructions", "--lora-alpha", "3"], "--lora-alpha goes with a rank above that"),
         (["--embedded", "instructions", "--epochs", "0"], "epochs must be above 0"),
         (["--embedded", "instructions", "--epoch", "1"], "there is no option --epoch (did you mean '--epochs'?)"),
     ],

@@ -32,7 +32,9 @@ def torch():
 
 @pytest.fixture(scope="module")
 def peft():
-    return pytest.importorskip("peft")
+    import peft
+
+    return peft
 
 
 def their_model(name, torch):

@@ -27,10 +27,15 @@ def save_adapted(base: GPT | BERT | Llama, tokenizer, folder: Path, name: str) -
     """The adapters alone, where there are any, and the whole model with them merged in. `name` is that of the base."""
     if lora_layers(base):
         save_adapter(base, folder / ADAPTER, name)
-        if is_quantized(base):
-            dequantize(base)  # bytes could not take up the corrections
-        remove_lora(merge(base))
+        without_adapters(base)
     save_base(base, tokenizer, folder)
+
+
+def without_adapters(base: GPT | BERT | Llama) -> None:
+    """Plain layers, with the corrections in their weights."""
+    if is_quantized(base):
+        dequantize(base)  # bytes could not take up the corrections
+    remove_lora(merge(base))
 
 
 def require_lora(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from ..text.chat import TEMPLATES
 from ..train.finetune import FineTuneConfig
-from .finetune_options import training_options
+from .finetune_options import lora_options, training_options
 
 # The rate is for models of some millions of parameters; those of a hundred take a tenth of it.
 CHAT = FineTuneConfig(epochs=3.0, batch_size=8, learning_rate=1e-3, layer_decay=1.0)
@@ -42,6 +42,7 @@ def finetune_chat_options(parser: argparse.ArgumentParser, integer, number) -> N
     help = "so many questions of the test part are answered before and after (default: 400)"
     parser.add_argument("--test-answers", type=integer, default=400, metavar="N", help=help)
     parser.add_argument("--out", metavar="FOLDER", help="where the model and its report go (default: runs/chat)")
+    lora_options(parser, integer, number)
     training_options(parser, integer, number, CHAT, CHAT_HELP)
 
 

@@ -28,6 +28,8 @@ from ..data.instructions import instruction_split
 from ..evaluate import Interval, bootstrap_interval
 from ..files import new_folder, require_free, write_json
 from ..hub import save_pretrained
+from ..models.decoder import token_tables
+from ..nn import lora_layers
 from ..text import TEMPLATES, ChatTemplate, end_ids, load_chat_template, save_chat_template
 from ..train.chat import (
     PLAIN,
@@ -42,6 +44,7 @@ from ..train.fine_tuned import open_model
 from ..train.packing import packed_batch, packed_rows, padding_share
 from ..train.recipes import did_you_mean
 from ..train.run import OTHER_FOLDER
+from .adapters import adapt, require_lora, without_adapters
 from .chat_options import CHAT
 from .display import duration
 from .parser import config_fields
@@ -54,6 +57,7 @@ MEASURES = {"exact": "exact match", "chrf": "chrF", "rouge_l": "ROUGE-L"}
 
 def finetune_chat(arguments: argparse.Namespace) -> int:
     began, console = time.perf_counter(), Console(highlight=False)
+    require_lora(arguments)
     config = dataclasses.replace(CHAT, **config_fields(arguments))
     out = Path(arguments.out or "runs/chat")
     require_free(out, OTHER_FOLDER)
@@ -64,7 +68,12 @@ def finetune_chat(arguments: argparse.Namespace) -> int:
     if warm_up.is_needed():
         say(console, "compiling kernels (first run only) …")
         warm_up.compile_kernels(type(base).__name__.lower())
+    vocab_size = base.config.vocab_size
     tuning = ChatTuning(base, tokenizer, split, template, config, arguments.row_length)
+    adapt(base, arguments, config.seed)
+    if arguments.lora_rank and base.config.vocab_size > vocab_size:
+        for table in token_tables(base):  # new tokens all begin alike, and have to learn who they are
+            table.requires_grad_(True)
     tested = drawn(split.test, arguments.test_answers, config.seed)
     _say_what_comes(console, tuning)
     before = measure(tuning, own or PLAIN, tested)
@@ -206,7 +215,10 @@ def _plain(interval: Interval) -> dict[str, float]:
 
 
 def save_chat_model(tuning: ChatTuning, folder: Path) -> None:
-    """Into an empty folder: the model, and a tokenizer that knows the template and where answers end."""
+    """Into an empty folder: the model, adapters merged in, and a tokenizer that knows the template and where answers
+    end."""
+    if lora_layers(tuning.base):
+        without_adapters(tuning.base)
     save_pretrained(tuning.base, folder, tuning.tokenizer)
     save_chat_template(folder, tuning.template)
     end = end_ids(tuning.tokenizer, tuning.template)

@@ -71,6 +71,11 @@ def packed(owner: str, ids: Tensor | np.ndarray, documents: np.ndarray) -> tuple
     return columns - starts, np.where(same, np.float32(0), np.float32(-np.inf))
 
 
+def token_tables(model: Module) -> list[Module]:
+    """What has a row for each token: the embedding, and the head where it is not tied to it."""
+    return [model.token_embedding] + ([model.head] if getattr(model, "head", None) is not None else [])
+
+
 def resize_token_embeddings(model: Module, vocab_size: int) -> None:
     """Give a `GPT` or a `Llama` rows for so many tokens, in place: after its tokenizer has got special tokens.
 
@@ -82,8 +87,7 @@ def resize_token_embeddings(model: Module, vocab_size: int) -> None:
             f"resize_token_embeddings: the model has {model.config.vocab_size:,} tokens and cannot do with "
             f"{vocab_size:,}: rows can be added only."
         )
-    tables = [model.token_embedding] + ([model.head] if getattr(model, "head", None) is not None else [])
-    for table in tables:
+    for table in token_tables(model):
         old = table.weight.data  # (V, C)
         if old.dtype.kind != "f":
             raise ValueError("resize_token_embeddings: a quantised model cannot grow: dequantize() it first.")
