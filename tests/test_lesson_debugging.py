@@ -37,6 +37,7 @@ def test_exactly_one_line_is_marked_and_it_is_code(lesson):
     assert rest == ""
 
 
+@pytest.mark.lessons
 @BY_LESSON
 def test_debug_stops_at_the_marked_line_with_the_jit_off(lesson, tmp_path):
     with debugger(lesson, tmp_path) as pdb:

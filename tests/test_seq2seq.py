@@ -10,10 +10,19 @@ import pytest
 from model_checks import assert_initial_weights
 
 from tinygrad_llm.autograd import no_grad
-from tinygrad_llm.data.pair_batches import EncodedPair, PairBatches, collate_pairs, padding_share
+from tinygrad_llm.data import Pair
+from tinygrad_llm.data.pair_batches import (
+    EncodedPair,
+    PairBatches,
+    collate_pairs,
+    cut_source,
+    encode_source,
+    padding_share,
+)
 from tinygrad_llm.models import Seq2Seq, Seq2SeqConfig
 from tinygrad_llm.nn import CrossAttention, DecoderCache, SourceCache
 from tinygrad_llm.optim import AdamW
+from tinygrad_llm.text import BPETokenizer, CharTokenizer
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "seq2seq.npz")
 SMALL = Seq2SeqConfig(11, max_source_len=9, max_target_len=8, n_layers=2, n_heads=2, d_model=16, d_ff=24, dropout=0.0)
@@ -261,3 +270,18 @@ def test_batches_go_on_where_they_were():
         others.load_state_dict({**state, "pass": "x"})
     with pytest.raises(ValueError, match="batches need pairs"):
         PairBatches([], 16, 9)
+
+
+@pytest.mark.parametrize("max_len", [2, 7, 20, 500])
+def test_long_sources_of_summaries_are_cut(max_len):
+    text = "def f(x): return x  # 吃 é, and so on " * 5
+    for tokenizer in (CharTokenizer.train([text, "\n"]), BPETokenizer.train([text], 280, ["<|endoftext|>"])):
+        pair = Pair(text, "f", "here")
+        cut = cut_source(tokenizer, pair, max_len)
+        assert text.startswith(cut.source)
+        assert cut.source
+        assert len(encode_source(tokenizer, cut.source)) <= max_len
+        assert (cut.target, cut.origin) == ("f", "here")
+        fits = len(encode_source(tokenizer, text)) <= max_len
+        assert (cut is pair) == fits
+        assert fits or len(encode_source(tokenizer, text[: 2 * len(cut.source) + 6])) > max_len  # no more than needed

@@ -8,6 +8,7 @@ At each place of target_in the model is to say what stands in target_out; paddin
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,14 @@ def pair_fits(tokenizer, pair: Pair, max_len: int) -> bool:
     """Whether source and target, with their frames, have at most so many tokens each."""
     source, target = encode_pair(tokenizer, pair)
     return len(source) <= max_len and len(target) < max_len
+
+
+def cut_source(tokenizer, pair: Pair, max_len: int) -> Pair:
+    """The pair, with the end of its source cut off where that has more than `max_len` tokens with its frame."""
+    source = pair.source
+    while (n_tokens := len(encode_source(tokenizer, source))) > max_len:
+        source = source[: min(max(len(source) * (max_len - 1) // n_tokens, 1), len(source) - 1)]
+    return pair if source == pair.source else replace(pair, source=source.rstrip())
 
 
 def collate_pairs(pairs: Sequence[EncodedPair], frame: int) -> PairBatch:

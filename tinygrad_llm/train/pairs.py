@@ -29,7 +29,7 @@ from ..data import (
     source_summaries,
     split_pairs,
 )
-from ..data.pair_batches import framed_text, pair_fits
+from ..data.pair_batches import cut_source, framed_text, pair_fits
 from ..text import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer
 from .recipes import PretrainConfig, did_you_mean
 
@@ -50,6 +50,7 @@ class PairCorpus:
     parts: PairSplit | TranslationSplit
     cleaning: str
     how_split: str
+    cut_sources: bool = False  # a summary of the beginning is one too; half a translation is none
 
     def of(self, part: str) -> list[Pair]:
         return getattr(self.parts, part, [])
@@ -74,7 +75,8 @@ def read_pair_corpus(config: PretrainConfig) -> PairCorpus:
     if held_out >= 0.5:
         raise ValueError(f"validation_fraction must be below 0.5, since the test has as much, not {held_out}")
     parts = split_pairs(pairs, (1 - 2 * held_out, held_out, held_out), config.seed, group)
-    return PairCorpus(parts, cleaning, f"{'by text' if group is None else 'by module'}: {_counts(parts)}")
+    how_split = f"{'by text' if group is None else 'by module'}: {_counts(parts)}"
+    return PairCorpus(parts, cleaning, how_split, cut_sources=config.pairs in FOUND)
 
 
 def _read_file(config: PretrainConfig) -> tuple[list[Pair], str]:
@@ -106,9 +108,12 @@ def _texts(pairs: Sequence[Pair]) -> list[str]:
 
 def write_pair_files(folder: Path, corpus: PairCorpus, tokenizer: Tokenizer, max_seq_len: int) -> str:
     """Write the pairs that fit the model, and say in words how many do. Raises ValueError where a part has none."""
-    left_out = 0
+    left_out = n_cut = 0
     for part in PARTS:
         pairs = corpus.of(part)
+        if corpus.cut_sources:
+            whole, pairs = pairs, [cut_source(tokenizer, pair, max_seq_len) for pair in pairs]
+            n_cut += sum(old is not new for old, new in zip(whole, pairs, strict=True))
         fitting = [pair for pair in pairs if pair_fits(tokenizer, pair, max_seq_len)]
         left_out += len(pairs) - len(fitting)
         if not fitting and part != "beyond":
@@ -123,7 +128,9 @@ def write_pair_files(folder: Path, corpus: PairCorpus, tokenizer: Tokenizer, max
             )
             lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             (folder / FILES[part]).write_text("".join(lines), encoding="utf-8")
-    return f"{left_out:,} pairs left out, which are longer than {max_seq_len} tokens" if left_out else "all pairs fit"
+    said = [f"{n_cut:,} sources cut to {max_seq_len} tokens"] if n_cut else []
+    said += [f"{left_out:,} pairs left out, which are longer than {max_seq_len} tokens"] if left_out else []
+    return ", ".join(said) or "all pairs fit"
 
 
 def read_pair_file(folder: Path, part: str) -> list[Pair]:
