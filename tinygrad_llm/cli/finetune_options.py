@@ -25,7 +25,6 @@ HELP = {
     "epochs": "passes over the training examples",
     "batch_size": "examples in a batch",
     "learning_rate": "of the head, at its highest",
-    "muon_factor": "the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW",
     "layer_decay": "factor on the learning rate from each block to the one below",
     "frozen_blocks": "so many blocks, and the embeddings, stay as they are; -1: all but the head",
     "warmup_ratio": "part of the steps in which the learning rate rises",
@@ -34,6 +33,7 @@ HELP = {
     "evaluations_per_epoch": "on the validation part",
     "patience": "evaluations without a better score until training ends",
     "seed": "of the head, the order of examples and dropout",
+    "muon_factor": "the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW",
 }
 
 

@@ -35,7 +35,6 @@ class FineTuneConfig:
     epochs: float = 4.0  # passes over the training examples
     batch_size: int = 16
     learning_rate: float = 1e-4  # at its highest, after the warm-up; of the head
-    muon_factor: float = 0.0  # the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW
     layer_decay: float = 0.9  # factor from each block to the one below it; 1: the same rate for all
     frozen_blocks: int = 0  # the first so many blocks, and the embeddings, are not trained; −1: only the head is
     warmup_ratio: float = 0.1  # part of the steps in which the learning rate rises; then it falls to 0
@@ -44,6 +43,7 @@ class FineTuneConfig:
     evaluations_per_epoch: float = 2.0  # on the validation part
     patience: int = 4  # evaluations without a better score, until training ends
     seed: int = 0  # of the head, the order of examples and dropout
+    muon_factor: float = 0.0  # the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW
 
     def __post_init__(self):
         above_0 = ("epochs", "batch_size", "learning_rate", "layer_decay", "clip", "evaluations_per_epoch", "patience")
