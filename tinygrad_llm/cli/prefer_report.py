@@ -66,8 +66,11 @@ def measure(
     texts = {"chosen": chosen, "rejected": rejected, "drawn": drawn}
     kl = {name: kl_to_reference(model, chats, reference) for name, chats in texts.items()}
     n_tokens = sum(sum(chat.loss_mask) for chat in chosen)
+    end = frame.tokenizer.decode(frame.end)
     samples = [
-        frame.tokenizer.decode([i for i, is_answer in zip(chat.ids, chat.loss_mask, strict=True) if is_answer])
+        frame.tokenizer.decode(
+            [i for i, is_answer in zip(chat.ids, chat.loss_mask, strict=True) if is_answer]
+        ).removesuffix(end)
         for chat in drawn
     ]
     answer_loss = -float(scores.policy[:, 0].sum()) / n_tokens
