@@ -11,8 +11,8 @@ from tinygrad_llm.hub.names import FAMILIES, entries
 from tinygrad_llm.models import GPT, GPTConfig
 from tinygrad_llm.nn import add_lora, lora_layers, quantize, without_lora
 from tinygrad_llm.nn.lora import lora_parameters
+from tinygrad_llm.ops import linear_cross_entropy as linear_cross_entropy_module
 from tinygrad_llm.text import EncodedChat
-from tinygrad_llm.train import dpo
 from tinygrad_llm.train.dpo import (
     EncodedPair,
     PreferenceScores,
@@ -79,8 +79,8 @@ def test_log_probs_do_not_depend_on_how_many_rows_of_scores_exist_at_a_time(name
     whole.sum().backward()
     gradients = {key: p.grad.data.copy() for key, p in model.named_parameters()}
     model.zero_grad()
-    monkeypatch.setattr(dpo, "MIN_CHUNK_ROWS", 3)
-    monkeypatch.setattr(dpo, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(linear_cross_entropy_module, "MIN_CHUNK_ROWS", 3)
+    monkeypatch.setattr(linear_cross_entropy_module, "CHUNK_BYTES", 1)
     chunked = sequence_log_probs(model, ids, targets)
     np.testing.assert_allclose(chunked.data, whole.data, rtol=1e-12)
     chunked.sum().backward()

@@ -10,6 +10,7 @@ import numpy as np
 from ..data import pad
 from ..data.pair_batches import encode_source, frame_id
 from ..generate import Given, beam_search, generate_with_log_probs
+from ..generate.prompts import until
 from ..models import Seq2Seq
 from ..text import BPETokenizer, CharTokenizer
 
@@ -61,14 +62,5 @@ def translate(
             settings = {"length_penalty": length_penalty, "stop_tokens": [frame]}
             written = beam_search(given, prompts, limit, num_beams, **settings)
         for i, ids, log_prob in zip(numbers, written.sequences[:, 1:], written.sequence_log_probs, strict=True):
-            found[i] = Translation(tokenizer.decode(until(ids.tolist(), frame)), float(log_prob))
+            found[i] = Translation(tokenizer.decode(until(ids.tolist(), [frame])), float(log_prob))
     return found
-
-
-def until(ids: list[int], end: int) -> list[int]:
-    """The ids before the first `end`.
-
-    >>> until([4, 5, 0, 0], 0)
-    [4, 5]
-    """
-    return ids[: ids.index(end)] if end in ids else ids

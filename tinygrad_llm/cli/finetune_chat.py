@@ -25,7 +25,7 @@ from .. import warm_up
 from ..data import ExampleSplit
 from ..data.conversations import Conversation, read_conversations, split_conversations
 from ..data.instructions import instruction_split
-from ..evaluate import Interval, bootstrap_interval
+from ..evaluate import bootstrap_interval
 from ..files import new_folder, require_free, write_json
 from ..hub import save_pretrained
 from ..models.decoder import token_tables
@@ -206,12 +206,8 @@ def _measured(before: AnswerScores, after: AnswerScores, nearest: AnswerScores, 
         old, new = getattr(before, name)[rows], getattr(after, name)[rows]
         gained = bootstrap_interval(np.mean, new - old, rng=np.random.default_rng(0))
         means = {"before": old, "after": new, "nearest": getattr(nearest, name)[rows]}
-        found[name] = {which: float(values.mean()) for which, values in means.items()} | {"gained": _plain(gained)}
+        found[name] = {which: float(values.mean()) for which, values in means.items()} | {"gained": gained.as_dict()}
     return found
-
-
-def _plain(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
 def save_chat_model(tuning: ChatTuning, folder: Path) -> None:

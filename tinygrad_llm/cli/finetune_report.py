@@ -61,7 +61,7 @@ def write_report(
         facts
         | {
             "seconds": seconds,
-            "test": {name: _plain(value) for name, value in rows.items()},
+            "test": {name: value.as_dict() if isinstance(value, Interval) else value for name, value in rows.items()},
             "worst_mistakes": mistakes,
         },
     )
@@ -94,12 +94,6 @@ def write_comparison(
         table.add_row(job.name, f"{together:.3f}", f"{by_itself:.3f}")
     write_json(folder / "comparison.json", found)
     console.print(table)
-
-
-def _plain(value) -> Any:
-    if isinstance(value, Interval):
-        return {"value": value.value, "low": value.low, "high": value.high, "confidence": value.confidence}
-    return value
 
 
 def macro_f1(true: Sequence, predicted: Sequence) -> float:

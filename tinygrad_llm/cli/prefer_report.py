@@ -17,7 +17,7 @@ from rich.text import Text
 from ..autograd import no_grad
 from ..data import embedded_corpus, join_documents
 from ..data.preferences import Preference
-from ..evaluate import Interval, bootstrap_interval, paired_bootstrap
+from ..evaluate import bootstrap_interval, paired_bootstrap
 from ..files import write_json
 from ..models import GPT, Llama
 from ..plots import loss_curve
@@ -118,9 +118,9 @@ def write_report(building: Path, out: Path, found: Measured, facts: dict[str, An
     held_out = [(each["step"], each["margin"]) for each in found.history]
     loss_curve(building / "margins.png", margins, held_out, unit="reward margin", title="chosen less rejected")
     test = {
-        "accuracy": [_plain(each) for each in accuracy],
-        "gain": _plain(gain.interval) | {"p_value": gain.p_value},
-        "reward_accuracy": _plain(gained),
+        "accuracy": [each.as_dict() for each in accuracy],
+        "gain": gain.interval.as_dict() | {"p_value": gain.p_value},
+        "reward_accuracy": gained.as_dict(),
         "by_kind": _by_kind(found, baselines),
         "baselines": {name: float(right.mean()) for name, right in baselines.items()},
     }
@@ -149,7 +149,3 @@ def _by_kind(found: Measured, baselines: dict[str, np.ndarray]) -> dict[str, dic
         | {name: float(right[kinds == kind].mean()) for name, right in columns.items()}
         for kind in sorted(set(kinds))
     }
-
-
-def _plain(interval: Interval) -> dict[str, float]:
-    return {name: getattr(interval, name) for name in ("value", "low", "high", "confidence")}

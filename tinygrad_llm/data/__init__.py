@@ -32,7 +32,7 @@ from .filters import MASSIVE_TEXT, Filters, script_share
 from .instructions import docstring_conversations, instruction_split
 from .near_duplicates import NearDuplicates
 from .numerals import parse_chinese, parse_english, spell_chinese, spell_english
-from .pairs import PairSplit, docstring_names, module_of_pair, read_pairs, source_summaries, split_pairs
+from .pairs import docstring_names, module_of_pair, read_pairs, source_summaries, split_pairs
 from .preferences import (
     Preference,
     docstring_preferences,
@@ -60,7 +60,6 @@ __all__ = [
     "NearDuplicates",
     "Pair",
     "PairColumns",
-    "PairSplit",
     "Preference",
     "Problem",
     "RandomBatches",

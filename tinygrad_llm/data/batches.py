@@ -115,3 +115,19 @@ def _check(tokens: np.ndarray, batch_size: int, seq_len: int) -> None:
     for name, value in (("batch_size", batch_size), ("seq_len", seq_len)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def shuffled_by_length(
+    lengths: np.ndarray, batch_size: int, chunk_batches: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The numbers of all rows once, in random order, in batches (B,) of about the same length: little is padding.
+
+    Within `chunk_batches` batches rows are sorted by length, and then the batches shuffled. The last batch may have
+    fewer rows.
+    """
+    order = rng.permutation(len(lengths))
+    for start in range(0, len(order), batch_size * chunk_batches):
+        chunk = order[start : start + batch_size * chunk_batches]
+        chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+        batches = [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
+        yield from (batches[number] for number in rng.permutation(len(batches)))

@@ -90,6 +90,16 @@ class Pair:
     target: str
     origin: str = ""
 
+    # What split_examples goes by: the text that should not stand in two parts.
+
+    @property
+    def text(self) -> str:
+        return self.source
+
+    @property
+    def pair(self) -> None:
+        return None
+
 
 @dataclass(frozen=True)
 class PairColumns:

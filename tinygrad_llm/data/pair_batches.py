@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batches import pad
+from .batches import pad, shuffled_by_length
 from .columns import Pair
 
 CHUNK_BATCHES = 100  # pairs are sorted by length within so many batches: random enough, and little padding
@@ -107,13 +107,8 @@ class PairBatches:
     def _go_to(self, number_of_pass: int, place: int) -> None:
         """Before batch `place` of a pass. Its order is drawn from the seed and the pass alone."""
         self._pass, self._place = number_of_pass, place
-        rng, self._batches = np.random.default_rng((self.seed, number_of_pass)), []
-        order = rng.permutation(len(self.pairs))
-        for start in range(0, len(order), self.batch_size * CHUNK_BATCHES):
-            chunk = order[start : start + self.batch_size * CHUNK_BATCHES]
-            chunk = chunk[np.argsort(self._lengths[chunk], kind="stable")]
-            batches = [chunk[i : i + self.batch_size] for i in range(0, len(chunk), self.batch_size)]
-            self._batches += [batches[i] for i in rng.permutation(len(batches))]
+        rng = np.random.default_rng((self.seed, number_of_pass))
+        self._batches = list(shuffled_by_length(self._lengths, self.batch_size, CHUNK_BATCHES, rng))
 
     def state_dict(self) -> dict:
         return {**self._shape(), "pass": self._pass, "place": self._place}

@@ -19,7 +19,6 @@ import re
 import sysconfig
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from .corpora import parsed_sources
 from .documents import cut_before
 from .examples import TextExample, module_of
 from .signatures import Function
-from .stratify import split_examples
+from .stratify import ExampleSplit, split_examples
 from .tables import Table, read_table
 from .tasks import MIN_WORDS, at_most, documented_signatures, first_sentence
 
@@ -59,39 +58,18 @@ def read_pairs(
     return read_table(paths, columns, encoding, delimiter, quoting, strict, header)
 
 
-@dataclass(frozen=True)
-class PairSplit:
-    """The three parts, each in the order of the pairs."""
-
-    train: list[Pair]
-    validation: list[Pair]
-    test: list[Pair]
-
-
 def split_pairs(
     pairs: Sequence[Pair],
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     group: Callable[[Pair], Hashable] | None = None,
     near_duplicate_threshold: float | None = 0.8,
-) -> PairSplit:
+) -> ExampleSplit:
     """Split as `split_examples` does: equal and nearly equal sources stay in one part, and so does each group.
 
     Raises as `split_examples`.
     """
-    pair_of = {}
-    for pair in pairs:
-        example = TextExample(pair.source, source=pair.origin)
-        pair_of[id(example)] = example, pair  # which keeps the example, and so its id
-    split = split_examples(
-        [example for example, _ in pair_of.values()],
-        fractions,
-        seed,
-        group=None if group is None else lambda example: group(pair_of[id(example)][1]),
-        near_duplicate_threshold=near_duplicate_threshold,
-    )
-    parts = (split.train, split.validation, split.test)
-    return PairSplit(*([pair_of[id(example)][1] for example in part] for part in parts))
+    return split_examples(pairs, fractions, seed, group=group, near_duplicate_threshold=near_duplicate_threshold)
 
 
 def module_of_pair(pair: Pair) -> str:

@@ -36,6 +36,10 @@ class Interval:
     confidence: float
     resampled: np.ndarray = field(repr=False)  # the score of each resample
 
+    def as_dict(self) -> dict[str, float]:
+        """For JSON: all but the resamples."""
+        return {name: getattr(self, name) for name in ("value", "low", "high", "confidence")}
+
     @property
     def standard_error(self) -> float:
         return float(self.resampled.std(ddof=1)) if len(self.resampled) > 1 else math.nan

@@ -126,3 +126,13 @@ def check_request(
     check_pad_token(model, config.pad_token_id)
     stops = Stops(config.stop_tokens, config.stop_sequences)
     return prompt, config, stops, check_rng(rng, len(prompt.ids))
+
+
+def until(ids: list[int], end: Sequence[int]) -> list[int]:
+    """The ids before the first place where `end` stands; all where it does not.
+
+    >>> until([4, 5, 0, 1, 0], [0, 1])
+    [4, 5]
+    """
+    end = list(end)
+    return next((ids[:i] for i in range(len(ids)) if ids[i : i + len(end)] == end), ids)

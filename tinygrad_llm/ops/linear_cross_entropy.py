@@ -34,6 +34,11 @@ def linear_cross_entropy_ref(x, weight, target, ignore_index=-100, reduction="me
     return cross_entropy_ref(x @ weight.T, target, None, ignore_index, reduction, label_smoothing)
 
 
+def chunk_rows(vocab_size: int, itemsize: int) -> int:
+    """How many rows of scores, `itemsize` bytes each, there is room for at a time."""
+    return max(MIN_CHUNK_ROWS, CHUNK_BYTES // (vocab_size * itemsize))
+
+
 class LinearCrossEntropy(Function):
     @staticmethod
     def forward(x, weight, target, ignore_index, reduction, label_smoothing, needs):
@@ -44,7 +49,7 @@ class LinearCrossEntropy(Function):
         options = (np.ones(V, x.dtype), x.dtype.type(V), ignore_index)  # every class counts alike
         options += (x.dtype.type(1 - label_smoothing), x.dtype.type(label_smoothing / V))
         options += (loss_slope(reduction, n_targets, x.dtype),)
-        rows = min(N, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (V * x.itemsize)))
+        rows = min(N, chunk_rows(V, x.itemsize))
         logits = np.empty((rows, V), x.dtype)
         losses, empty = np.empty(N, x.dtype), np.empty((0, 0), x.dtype)
         for i in range(0, N, max(rows, 1)):

@@ -23,6 +23,7 @@ from ..data.conversations import Conversation
 from ..evaluate import rouge_scores, sentence_chrf
 from ..evaluate.ngrams import TfidfVectorizer
 from ..generate import generate, left_pad
+from ..generate.prompts import until
 from ..models import GPT, Llama, resize_token_embeddings
 from ..nn import Module
 from ..text import BPETokenizer, ChatTemplate, EncodedChat, encode_chat, end_ids
@@ -157,18 +158,13 @@ def write_answers(
         settings = {"stop_sequences": [] if is_line else [end], "pad_token_id": end[-1]}
         found = generate(model, ids, max_new_tokens, attention_mask=mask, temperature=0.0, **settings)
         for i, row in zip(numbers, found[:, ids.shape[1] :].tolist(), strict=True):
-            answers[i] = _first_line(tokenizer, row) if is_line else tokenizer.decode(_until(row, end)).strip()
+            answers[i] = _first_line(tokenizer, row) if is_line else tokenizer.decode(until(row, end)).strip()
     return answers
 
 
 def _first_line(tokenizer: BPETokenizer, ids: list[int]) -> str:
     text = tokenizer.decode([token for token in ids if token != tokenizer.eos_id]).strip()
     return text.partition("\n")[0].strip()
-
-
-def _until(ids: list[int], end: list[int]) -> list[int]:
-    """The ids before the first place where `end` stands."""
-    return next((ids[:i] for i in range(len(ids)) if ids[i : i + len(end)] == end), ids)
 
 
 def nearest_answers(train: Sequence[Conversation], prompts: Sequence[Sequence[tuple[str, str]]]) -> list[str]:

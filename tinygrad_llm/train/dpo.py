@@ -25,7 +25,7 @@ from ..autograd import Tensor, checkpoint, no_grad
 from ..data import pad
 from ..models import GPT, Llama
 from ..nn import Module
-from ..ops.linear_cross_entropy import CHUNK_BYTES, MIN_CHUNK_ROWS
+from ..ops.linear_cross_entropy import chunk_rows
 from ..text import EncodedChat
 from .finetune import Evaluated, FineTuneConfig, fine_tune
 from .packing import IGNORED
@@ -55,6 +55,11 @@ def rows_of(chats: Sequence[EncodedChat]) -> tuple[np.ndarray, np.ndarray]:
     return ids, pad(following, IGNORED)[0]
 
 
+def both_answers(pairs: Sequence[EncodedPair], numbers: np.ndarray) -> list[EncodedChat]:
+    """Of the pairs with these numbers: the chosen answers, then the rejected ones in the same order."""
+    return [pairs[i].chosen for i in numbers] + [pairs[i].rejected for i in numbers]
+
+
 def score_weight(model: GPT | Llama) -> Tensor:
     """The matrix (V, C) that makes scores of the last vectors."""
     return model.head_weight if isinstance(model, Llama) else model.token_embedding.weight
@@ -68,7 +73,7 @@ def sequence_log_probs(model: GPT | Llama, ids: np.ndarray, targets: np.ndarray)
     counted = targets != IGNORED
     hidden, wanted = model.hidden(ids)[counted], targets[counted]  # (n, C), (n,)
     weight = score_weight(model)
-    n_rows = max(MIN_CHUNK_ROWS, CHUNK_BYTES // (len(weight.data) * weight.data.itemsize))
+    n_rows = chunk_rows(len(weight.data), weight.data.itemsize)
     of_row = np.arange(len(ids))[:, None] == np.nonzero(counted)[0]  # (N, n)
     total = Tensor(np.zeros(len(ids), hidden.dtype))
     for start in range(0, len(wanted), n_rows):
@@ -178,8 +183,7 @@ def pair_log_probs(model: GPT | Llama, pairs: Sequence[EncodedPair]) -> np.ndarr
     with no_grad():
         for start in range(0, len(order), EVALUATION_PAIRS):
             numbers = order[start : start + EVALUATION_PAIRS]
-            chats = [pairs[i].chosen for i in numbers] + [pairs[i].rejected for i in numbers]
-            found[numbers] = sequence_log_probs(model, *rows_of(chats)).data.reshape(2, -1).T
+            found[numbers] = sequence_log_probs(model, *rows_of(both_answers(pairs, numbers))).data.reshape(2, -1).T
     return found
 
 
@@ -231,5 +235,4 @@ class PreferenceTuning:
             order = rng.permutation(len(pairs))
             for start in range(0, len(order), size):
                 numbers = order[start : start + size]
-                chats = [pairs[i].chosen for i in numbers] + [pairs[i].rejected for i in numbers]
-                yield PairBatch(*rows_of(chats), self.reference["train"][numbers].T.reshape(-1))
+                yield PairBatch(*rows_of(both_answers(pairs, numbers)), self.reference["train"][numbers].T.reshape(-1))

@@ -29,7 +29,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..ops.linear_cross_entropy import CHUNK_BYTES, MIN_CHUNK_ROWS
+from ..ops.linear_cross_entropy import chunk_rows
 from .build import model_config
 from .recipes import PretrainConfig
 
@@ -179,7 +179,7 @@ def _llama_shape(config: PretrainConfig, vocab_size: int) -> ModelShape:
 def _next_token_loss(config: PretrainConfig, vocab_size: int) -> int:
     """Two vectors per token, and a piece of the scores (ops/linear_cross_entropy.py)."""
     n_tokens = config.batch_size * config.max_seq_len
-    rows = min(n_tokens, max(MIN_CHUNK_ROWS, CHUNK_BYTES // (FLOAT * vocab_size)))
+    rows = min(n_tokens, chunk_rows(vocab_size, FLOAT))
     return FLOAT * (2 * n_tokens * config.d_model + rows * vocab_size)
 
 

@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from ..data import (
+    ExampleSplit,
     Pair,
-    PairSplit,
     TranslationSplit,
     date_split,
     docstring_names,
@@ -47,7 +47,7 @@ FILES = dict(zip(PARTS, ("train.jsonl", "val.jsonl", "test.jsonl", "beyond.jsonl
 class PairCorpus:
     """The parts of the pairs, and in words where they come from."""
 
-    parts: PairSplit | TranslationSplit
+    parts: ExampleSplit | TranslationSplit
     cleaning: str
     how_split: str
     cut_sources: bool = False  # a summary of the beginning is one too; half a translation is none
@@ -91,7 +91,7 @@ def _read_file(config: PretrainConfig) -> tuple[list[Pair], str]:
     return table.examples, str(table)
 
 
-def _counts(parts: PairSplit | TranslationSplit) -> str:
+def _counts(parts: ExampleSplit | TranslationSplit) -> str:
     return ", ".join(f"{len(getattr(parts, part)):,} {part}" for part in PARTS if getattr(parts, part, []))
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor, no_grad
 from ..generate import generate, left_pad
+from ..generate.prompts import until
 from ..models import GPT, Llama
 from ..nn.lora import without_lora
-from ..ops.linear_cross_entropy import CHUNK_BYTES, MIN_CHUNK_ROWS
+from ..ops.linear_cross_entropy import chunk_rows
 from ..text import EncodedChat
 from .dpo import rows_of, score_weight
 from .packing import IGNORED
@@ -53,7 +54,7 @@ def _reference(model, reference) -> AbstractContextManager:
 
 def _kl(hidden: np.ndarray, weight: Tensor, theirs: np.ndarray, their_weight: Tensor) -> Iterator[float]:
     """The divergences of n tokens, summed over as many at a time as there is room for scores."""
-    n_rows = max(MIN_CHUNK_ROWS, CHUNK_BYTES // (len(weight.data) * weight.data.itemsize))
+    n_rows = chunk_rows(len(weight.data), weight.data.itemsize)
     for start in range(0, len(hidden), n_rows):
         log_p, log_q = (
             F.log_softmax(F.linear(Tensor(vectors[start : start + n_rows]), matrix), dim=-1).data  # (rows, V)
@@ -77,13 +78,7 @@ def sample_answers(
         room = min(max_new_tokens, model.config.max_seq_len - ids.shape[1])
         texts = generate(model, ids, room, attention_mask=mask, rng=rng, stop_sequences=[end])
         for prompt, text in zip(chunk, texts, strict=True):
-            answer = _until(list(map(int, text[ids.shape[1] :])), list(end))
+            written = text[ids.shape[1] :].tolist()
+            answer = written[: len(until(written, end)) + len(end)]
             answers.append(EncodedChat([*prompt, *answer], [0] * len(prompt) + [1] * len(answer)))
     return answers
-
-
-def _until(tokens: list[int], end: list[int]) -> list[int]:
-    for i in range(len(tokens)):
-        if tokens[i : i + len(end)] == end:
-            return tokens[: i + len(end)]
-    return tokens

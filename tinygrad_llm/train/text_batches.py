@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data import pad
+from ..data.batches import shuffled_by_length
 from ..text import BPETokenizer, CharTokenizer, WordPieceTokenizer
 
 Tokenizer = BPETokenizer | CharTokenizer | WordPieceTokenizer
@@ -83,22 +84,13 @@ def collate(rows: Sequence[EncodedText], targets: Sequence) -> TextBatch:
 def training_batches(
     rows: Sequence[EncodedText], targets: Sequence, batch_size: int, rng: np.random.Generator
 ) -> Iterator[TextBatch]:
-    """Endless: each example once per pass, in random order, batched with others of about its length.
-
-    Within `CHUNK_BATCHES` batches rows are sorted by length, and then the batches shuffled. The last batch of a pass
-    may have fewer rows.
-    """
+    """Endless: each example once per pass, in random order, batched with others of about its length."""
     if not rows:
         raise ValueError("there are no examples to train on")
-    targets = np.asarray(targets)
+    targets, lengths = np.asarray(targets), np.array([row.length for row in rows])
     while True:
-        order = rng.permutation(len(rows))
-        for start in range(0, len(order), batch_size * CHUNK_BATCHES):
-            chunk = order[start : start + batch_size * CHUNK_BATCHES]
-            chunk = chunk[np.argsort([rows[i].length for i in chunk], kind="stable")]
-            batches = [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
-            for number in rng.permutation(len(batches)):
-                yield collate([rows[i] for i in batches[number]], targets[batches[number]])
+        for numbers in shuffled_by_length(lengths, batch_size, CHUNK_BATCHES, rng):
+            yield collate([rows[i] for i in numbers], targets[numbers])
 
 
 def ordered_batches(
