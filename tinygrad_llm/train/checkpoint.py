@@ -8,7 +8,7 @@ The file is in safetensors format, so any tool of the field can read the weights
                sha256: of that JSON and of all tensors
 
 It is written under a temporary name, flushed to the disk, and only then renamed: under its own name the file is always
-complete, and the one before stays until the new one is safe.
+complete. The one before is kept under another name: disks, too, make mistakes, which the checksum finds.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import replacing
+from ..json_text import shortened
 from ..nn import Module
 from ..optim import Optimizer
+from .checkpoint_facts import read_facts, require_optimizer
 
 FORMAT_VERSION = 1
 
@@ -50,23 +55,34 @@ class Checkpoint:
         """
         self._check_model(model)
         generators = random_generators(model)
-        if optimizer is not None:
-            if self.optimizer is None or len(self.generators) != len(generators):
-                raise ValueError(
-                    f"{self.path} holds no training state, so training cannot go on from it: resume from another "
-                    "checkpoint, such as last.safetensors"
-                )
-            optimizer.load_state_dict(self.optimizer)
-            for generator, state in zip(generators, self.generators, strict=True):
-                generator.bit_generator.state = state
-        if batches is not None:
-            batches.load_state_dict(self.batches)
+        if optimizer is not None and (self.optimizer is None or len(self.generators) != len(generators)):
+            raise ValueError(
+                f"{self.path} holds no training state, so training cannot go on from it: resume from another "
+                "checkpoint, such as last.safetensors"
+            )
+        with self._about_state():
+            if optimizer is not None:
+                require_optimizer(self.optimizer)
+                optimizer.load_state_dict(self.optimizer)
+                for generator, state in zip(generators, self.generators, strict=True):
+                    generator.bit_generator.state = state
+            if batches is not None:
+                batches.load_state_dict(self.batches or {})
         model.load_state_dict(self.weights, strict=False)  # strict would ask for tied weights under each name
+
+    @contextmanager
+    def _about_state(self) -> Iterator[None]:
+        """Errors from those whose state it is, with the file's name."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:  # NumPy's for its generators
+            raise ValueError(f"{str(self.path)!r} does not fit what should go on: {shortened(error)}") from None
 
     def _check_model(self, model: Module) -> None:
         name, config = type(model).__name__, _config_of(model)
         if self.architecture != name:
-            raise ValueError(f"{self.path} holds a {self.architecture}, which is another model than a {name}")
+            its = shortened(self.architecture, 40)
+            raise ValueError(f"{self.path} holds a {its}, which is another model than a {name}")
         differences = [
             f"{key} {self.model_config.get(key)!r} where the model has {config.get(key)!r}"
             for key in config | self.model_config
@@ -82,7 +98,7 @@ class Checkpoint:
             ]
         if differences:
             raise ValueError(
-                f"{self.path} is the checkpoint of another architecture: it has {'; '.join(differences[:3])}"
+                f"{self.path} is the checkpoint of another architecture: it has {shortened('; '.join(differences[:3]))}"
             )
 
 
@@ -93,9 +109,11 @@ def save_checkpoint(
     optimizer: Optimizer | None = None,
     batches=None,
     progress: dict[str, Any] | None = None,
+    keep_as: str | os.PathLike | None = None,
 ) -> None:
     """Write everything that `Checkpoint.restore` puts back; without an optimizer only the weights, for generation.
 
+    An earlier file of that name is then called `keep_as`, if that is given, and what was called so before is gone.
     Raises OSError where the disk is full or cannot be written; an earlier file of that name is untouched then.
     """
     arrays = {f"model.{name}": parameter.data for name, parameter in model.named_parameters()}
@@ -112,37 +130,25 @@ def save_checkpoint(
         "progress": progress or {},
     }
     text = json.dumps(facts)
-    _write(Path(path), arrays, {"tinygrad_llm": text, "sha256": _digest(text, arrays)})
+    _write(Path(path), arrays, {"tinygrad_llm": text, "sha256": _digest(text, arrays)}, keep_as)
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+def _write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str], keep_as: str | os.PathLike | None):
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(arrays, temporary, metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        with replacing(path, keep_as) as temporary:
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            save_file(arrays, temporary, metadata)  # only its owner could read the file that it makes
+            temporary.chmod(mode)
     except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OSError(
-            f"cannot write the checkpoint {str(path)!r} ({error}): make room or choose another folder with --out; "
+            f"cannot write the checkpoint {str(path)!r} ({reason}): make room or choose another folder with --out; "
             "an earlier checkpoint of that name is untouched"
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable. Windows has no way to open a folder, nor a need to."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
@@ -161,11 +167,14 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         )
     if metadata.get("sha256") != _digest(text, arrays):
         raise ValueError(f"{str(path)!r} is damaged, its content does not match its checksum: use another checkpoint")
-    facts = json.loads(text)
+    try:
+        facts = read_facts(text)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is damaged ({shortened(error)}): use another checkpoint") from None
     if facts["format_version"] != FORMAT_VERSION:
         raise ValueError(
-            f"{str(path)!r} has checkpoint format {facts['format_version']}, this program reads {FORMAT_VERSION}: "
-            "use the version of tinygrad_llm that wrote it"
+            f"{str(path)!r} has checkpoint format {shortened(facts['format_version'], 40)}, "
+            f"this program reads {FORMAT_VERSION}: use the version of tinygrad_llm that wrote it"
         )
     optimizer = {"arrays": _under("optimizer.", arrays), "scalars": facts["optimizer"]}
     return Checkpoint(
@@ -189,8 +198,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"{str(path)!r} is no complete safetensors file, it is truncated, damaged or of another kind ({error}): "
-            "use another checkpoint"
+            f"{str(path)!r} is no complete safetensors file, it is truncated, damaged or of another kind "
+            f"({shortened(error)}): use another checkpoint"
         ) from None
 
 
