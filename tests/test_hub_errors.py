@@ -163,7 +163,7 @@ def test_weights_of_other_types(tmp_path):
         ("gpt2", {"n_layer": True}, "n_layer must be an integer"),
         ("gpt2", {"n_layer": 10**9}, "1,000,000,000 layers, which is more than there are weights"),
         ("gpt2", {"vocab_size": 10**30}, "config.json"),
-        ("gpt2", {"n_positions": 10**11}, "larger than this machine's memory|wrong shape: transformer.wpe"),
+        ("gpt2", {"n_positions": 10**11}, "tells of a model of 3"),
         ("gpt2", {"n_head": 5}, "n_heads must divide d_model, but 32 / 5"),
         ("gpt2", {"n_inner": 100}, "n_inner must be 128, the only choice here, not 100"),
         ("gpt2", {"activation_function": "relu"}, "activation_function must be 'gelu_new' or 'gelu_pytorch_tanh'"),

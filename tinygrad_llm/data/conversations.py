@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..json_text import shortened
 from .columns import required_text
 from .stratify import ExampleSplit
 from .tables import Table, read_table
@@ -67,7 +68,7 @@ class ConversationColumns:
             )
         raise ValueError(
             "expected 'messages', or 'instruction' and 'output', "
-            f"found only {', '.join(map(repr, row)) or 'an empty object'}"
+            f"found only {shortened(', '.join(map(repr, row)) or 'an empty object')}"
         )
 
 
@@ -80,7 +81,8 @@ def _turns(messages: Any) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"message {number} should be an object with 'role' and 'content', found {message!r:.60}")
         role = message["role"]
         if role not in ROLES:
-            raise ValueError(f"message {number} has the role {role!r}; the roles are {', '.join(ROLES)}")
+            shown = shortened(repr(role), 60)
+            raise ValueError(f"message {number} has the role {shown}; the roles are {', '.join(ROLES)}")
         if role == "system" and number > 1:
             raise ValueError(f"message {number} is the system's, which can only be the first")
         turns.append((role, required_text(message["content"], f"content of message {number}")))
@@ -88,7 +90,7 @@ def _turns(messages: Any) -> tuple[tuple[str, str], ...]:
     if roles != ["user", "assistant"] * (len(roles) // 2) or not roles:
         raise ValueError(
             "user and assistant should take turns, from a user's message to an answer, "
-            f"found {', '.join(role for role, _ in turns)}"
+            f"found {shortened(', '.join(role for role, _ in turns))}"
         )
     return tuple(turns)
 

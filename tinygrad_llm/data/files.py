@@ -7,11 +7,11 @@ in a list.
 import codecs
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..json_text import parse_json, shortened
 from .documents import Document, cut_before
 
 # What is read from inside a folder; a file that is named by itself may have any other suffix.
@@ -112,11 +112,11 @@ def _read_jsonl(path: Path, encoding: str, text_field: str) -> Iterator[Document
             continue
         where = f"{str(path)!r}, line {number}"
         try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise ValueError(f"{where}: not valid JSON ({error}); a .jsonl file holds one object per line") from None
         if not isinstance(row, dict) or text_field not in row:
-            has = f"only the fields {sorted(row)}" if isinstance(row, dict) else f"a {type(row).__name__}"
+            has = f"only the fields {shortened(sorted(row))}" if isinstance(row, dict) else f"a {type(row).__name__}"
             raise ValueError(
                 f"{where}: expected an object with the field {text_field!r}, found {has}; "
                 "name the field that holds the text"
@@ -136,7 +136,7 @@ def _read_csv(path: Path, encoding: str, text_field: str) -> Iterator[Document]:
             return
         if text_field not in rows.fieldnames:
             raise ValueError(
-                f"{str(path)!r} has no column {text_field!r}, only {rows.fieldnames}; "
+                f"{str(path)!r} has no column {text_field!r}, only {shortened(rows.fieldnames)}; "
                 "name the column that holds the text"
             )
         for row in rows:
@@ -170,8 +170,8 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
             waiting = len(decoder.getstate()[0])  # bytes of a character that the last piece cut in two
             try:
                 text = newlines.decode(raw, final=not raw)
-            except UnicodeDecodeError as error:
-                at = offset - waiting + error.start
+            except UnicodeError as error:  # UTF-16 without a mark of the order of its bytes tells no place
+                at = offset - waiting + getattr(error, "start", 0)
                 raise ValueError(
                     f"{str(path)!r} is not {encoding} text: the byte at offset {at} does not fit; "
                     "give its encoding with --encoding, for example latin-1 or gb18030"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..json_text import parse_json, shortened
 from .columns import Pair, PairColumns, SpanColumns, TextColumns
 from .examples import Example, counted
 from .files import lines_of, require_encoding
@@ -23,7 +24,8 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".jsonl", ".json", *DELIMITERS)
 MAX_ROW_CHARACTERS = 16 << 20  # a longer row is no example, but the rest of a file after a quote that nothing closes
 TOO_LONG = f"the row is longer than {MAX_ROW_CHARACTERS:,} characters: shorten it, or close a quote that stays open"
-SHOWN_PROBLEMS = 5
+SHOWN_PROBLEMS, SHOWN_COLUMNS = 5, 50
+MOST_PROBLEMS = 100_000  # of one file, which is then no table
 
 Columns = TextColumns | SpanColumns | PairColumns
 Rows = Iterator[tuple[int, dict[str, Any] | ValueError]]  # each row's number, and its columns or why it is broken
@@ -123,6 +125,8 @@ def _read_rows(table: Table, path: Path, rows: Rows, columns: Columns, strict: b
             problems.append(Problem(str(path), number, str(error)))
             if strict:
                 raise ValueError(str(problems[0])) from None
+            if len(problems) > MOST_PROBLEMS:
+                raise ValueError(f"more than {MOST_PROBLEMS:,} rows of {str(path)!r} are bad: {problems[0]}") from None
     if seen:
         _require_columns(repr(str(path)), columns.names, list(seen))
     if not problems and not n_examples:
@@ -135,9 +139,10 @@ def _read_rows(table: Table, path: Path, rows: Rows, columns: Columns, strict: b
 def _require_columns(whose: str, names: Sequence[str], present: Sequence[str]) -> None:
     for name in names:
         if name not in present:
-            near = difflib.get_close_matches(name, present, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{whose} has no column {name!r}, only {', '.join(map(repr, present)) or 'none'}{hint}")
+            near = difflib.get_close_matches(name, present[:SHOWN_COLUMNS], n=1, cutoff=0.4)
+            hint = f"; did you mean {shortened(repr(near[0]), 80)}?" if near else ""
+            only = shortened(", ".join(repr(each) for each in present[:SHOWN_COLUMNS]) or "none", 600)
+            raise ValueError(f"{whose} has no column {name!r}, only {only}{hint}")
 
 
 def _in_short(problems: list[Problem]) -> str:
@@ -155,12 +160,12 @@ def _json_object(line: str) -> dict[str, Any] | ValueError:
     if len(line) > MAX_ROW_CHARACTERS:
         return ValueError(TOO_LONG)
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except json.JSONDecodeError as error:
         return ValueError(
             f"not valid JSON ({error.msg}, column {error.colno}); a .jsonl file holds one object per line"
         )
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets nested as deep
+    except ValueError as error:  # a number of thousands of digits, brackets nested as deep
         return ValueError(f"not valid JSON ({error}); a .jsonl file holds one object per line")
     if not isinstance(row, dict):
         return ValueError(f"expected an object with the columns as keys, found a {type(row).__name__}")
@@ -170,7 +175,7 @@ def _json_object(line: str) -> dict[str, Any] | ValueError:
 def _squad_rows(path: Path, encoding: str) -> Rows:
     """{"data": [{"paragraphs": [{"context": …, "qas": [{"question": …, "answers": [{"text", "answer_start"}]}]}]}]}"""
     try:
-        articles = json.loads("".join(lines_of(path, encoding)))["data"]
+        articles = parse_json("".join(lines_of(path, encoding)))["data"]
         rows = [
             {
                 "question": question["question"],
@@ -181,9 +186,9 @@ def _squad_rows(path: Path, encoding: str) -> Rows:
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
         ]
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{str(path)!r} is not valid JSON ({error})") from None
-    except (LookupError, TypeError, RecursionError) as error:
+    except (LookupError, TypeError) as error:
         raise ValueError(
             f"{str(path)!r} is not in SQuAD's form ({type(error).__name__}: {error}): expected data, paragraphs, qas "
             "and answers; rows of another form belong into a .jsonl file, one object per line"

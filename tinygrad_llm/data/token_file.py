@@ -21,6 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..json_text import parse_json
 from .documents import DOCUMENT_SEPARATOR, Document, cut_before
 
 MAGIC = b"tinygrad_llm tokens\n"
@@ -176,8 +177,10 @@ def read_token_header(path: str | os.PathLike) -> TokenHeader:
     if not raw.startswith(MAGIC):
         raise ValueError(f"{str(path)!r} is not a token file of tinygrad_llm: write one with write_tokens")
     try:
-        fields = json.loads(raw[len(MAGIC) :])
-        header = TokenHeader(**fields)
+        header = TokenHeader(**parse_json(raw[len(MAGIC) :].decode("utf-8")))
+        counts = {name: value for name, value in asdict(header).items() if name != "dtype"}
+        if not all(type(value) is int and 0 <= value < 2**63 for value in counts.values()) or not header.n_tokens:
+            raise ValueError("a count that is none")
         itemsize = {"uint16": 2, "uint32": 4}[header.dtype]
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"the header of the token file {str(path)!r} is damaged: write the file again") from None

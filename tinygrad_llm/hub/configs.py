@@ -5,16 +5,18 @@ A setting that our models would not follow exactly is refused, never passed over
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..json_text import shortened
 from ..models import BERTConfig, GPTConfig, LlamaConfig
 from ..nn import LinearScaling, Llama3Scaling
 
 QUANTIZATION = {"quant_method": "tinygrad_llm_int8"}  # quantization_config of what nn.quantize made
 MOST_POSITIONS = 1 << 24  # of a Llama, whose tables of angles are as long; a larger number is no model's
+MOST_SIZE = 1 << 53  # of anything else
+MOST_NUMBER = 1e30  # so that its square, and its quotient by a small one, are still numbers
 
 
 class Settings:
@@ -27,11 +29,13 @@ class Settings:
         value = self._get(name, default)
         if type(value) is not int or value < 1:
             raise self.wrong(name, "an integer of at least 1")
+        if value > MOST_SIZE:
+            raise self.wrong(name, f"at most {MOST_SIZE:,}")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self._get(name, default)
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not abs(value) < MOST_NUMBER:  # NaN is not, either
             raise self.wrong(name, "a number")
         return float(value)
 
@@ -56,7 +60,7 @@ class Settings:
         return next(iter(rates.values()))
 
     def wrong(self, name: str, wanted: str) -> ValueError:
-        return ValueError(f"{self.path}: {name} must be {wanted}, not {self.data.get(name)!r}")
+        return ValueError(f"{self.path}: {name} must be {wanted}, not {shortened(repr(self.data.get(name)), 80)}")
 
     def _get(self, name: str, default: Any) -> Any:
         value = self.data.get(name)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json, write_json
+from ..json_text import shortened
+from .weights import is_beside
 
 MODES = {
     "mean": "pooling_mode_mean_tokens",
@@ -44,12 +46,13 @@ def read_pooling(folder: Path) -> Pooling | None:
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]) or steps[0][1] != "":
         raise ValueError(
             f"{path}: the steps must be Transformer, in the folder itself, Pooling and perhaps Normalize, "
-            f"not {', '.join(kinds)}"
+            f"not {shortened(', '.join(kinds))}"
         )
     config_path = folder / "sentence_bert_config.json"
     longest = read_json(config_path).get("max_seq_length") if config_path.exists() else None
     if longest is not None and (type(longest) is not int or longest < 2):
-        raise ValueError(f"{config_path}: max_seq_length must be an integer of at least 2, not {longest!r}")
+        shown = shortened(repr(longest), 80)
+        raise ValueError(f"{config_path}: max_seq_length must be an integer of at least 2, not {shown}")
     return Pooling(_mode(folder / steps[1][1] / "config.json"), "Normalize" in kinds, longest)
 
 
@@ -58,7 +61,7 @@ def _steps(path: Path) -> list[tuple[str, str]]:
     modules = read_json(path, kind=list)
     steps = [(each.get("type"), each.get("path")) if isinstance(each, dict) else (None, None) for each in modules]
     for kind, folder in steps:
-        if not isinstance(kind, str) or not isinstance(folder, str) or Path(folder).name != folder:
+        if not isinstance(kind, str) or not isinstance(folder, str) or not (folder == "" or is_beside(folder)):
             raise ValueError(f"{path} is damaged: each step needs a type, and a folder beside it as its path")
     return [(kind.rpartition(".")[2], folder) for kind, folder in steps]
 
@@ -69,7 +72,8 @@ def _mode(path: Path) -> str:
     chosen = [mode] if mode is not None else [mode for mode, flag in MODES.items() if data.get(flag)]
     others = [name for name, value in data.items() if name.startswith("pooling_mode_") and value is True]
     if len(chosen) != 1 or chosen[0] not in MODES or not set(others) <= set(MODES.values()):
-        raise ValueError(f"{path}: the pooling must be one of {', '.join(MODES)}, not {mode or others!r}")
+        shown = shortened(repr(mode or others))
+        raise ValueError(f"{path}: the pooling must be one of {', '.join(MODES)}, not {shown}")
     return chosen[0]
 
 

@@ -10,12 +10,14 @@ Nothing here can run code, whatever is in the files. A pickle (.bin, .pt) is nev
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ..files import read_json, write_json
+from ..json_text import shortened
 
 STEM, QUANTIZED_STEM = "model", "model.int8"  # names of files begin with
 INT8_WEIGHT = ".int8_weight"  # names of tensors end with
@@ -79,9 +81,15 @@ def _weight_map(path: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise ValueError(f"{path} is damaged: its weight_map should tell the file of each tensor")
     for file in weight_map.values():
-        if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
-            raise ValueError(f"{path} is damaged: {file!r} is no name of a safetensors file beside it")
+        if not isinstance(file, str) or not is_beside(file) or not file.endswith(".safetensors"):
+            shown = shortened(repr(file), 80)
+            raise ValueError(f"{path} is damaged: {shown} is no name of a safetensors file beside it")
     return weight_map
+
+
+def is_beside(name: str) -> bool:
+    """Whether a name is that of a file in the same folder, on any system: no path, no drive."""
+    return re.fullmatch(r"[^/\\:\0\ud800-\udfff]{1,255}", name) is not None and not name.startswith(".")
 
 
 def _open(path: Path):
@@ -92,7 +100,7 @@ def _open(path: Path):
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is no complete safetensors file ({error}): get it again") from None
+        raise ValueError(f"{str(path)!r} is no complete safetensors file ({shortened(error)}): get it again") from None
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -104,7 +112,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
                 shapes[name] = tuple(tensor.get_shape())
             elif not tensor.get_dtype().startswith(("I", "U", "BOOL")):  # buffers of positions and masks
                 raise ValueError(
-                    f"{str(path)!r}: {name} is of type {tensor.get_dtype()}, but weights of "
+                    f"{str(path)!r}: {shortened(name, 80)} is of type {tensor.get_dtype()}, but weights of "
                     f"{', '.join(sorted(NUMBERS))} are read here"
                 )
     return shapes
@@ -201,4 +209,5 @@ def _shards(arrays: Mapping[str, np.ndarray], max_bytes: int) -> Iterator[dict[s
 
 
 def listed(names: list[str], most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    shown = ", ".join(shortened(name, 120) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

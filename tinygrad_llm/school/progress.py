@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from ..files import write_json
+from ..files import read_json, write_json
 
 
 def state_file() -> Path:
@@ -52,11 +51,18 @@ class Progress:
         write_json(self.path, {"version": 1, "exercises": self._exercises})
 
 
+def _is_record(record: Any) -> bool:
+    if not isinstance(record, dict) or not record.keys() <= {"passed", "failures"}:
+        return False
+    passed, failures = record.get("passed", False), record.get("failures", 0)
+    return type(passed) is bool and type(failures) is int and 0 <= failures < 2**31
+
+
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        exercises = json.loads(path.read_text(encoding="utf-8"))["exercises"]
-        if all(isinstance(each, dict) for each in exercises.values()):
+        exercises = read_json(path)["exercises"]
+        if all(name.isascii() and _is_record(record) for name, record in exercises.items()):
             return exercises
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, AttributeError):
         pass
     raise ValueError(f"{str(path)!r} is damaged: delete it to start afresh, your answers are not in it")

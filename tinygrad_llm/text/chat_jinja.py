@@ -13,15 +13,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..files import read_json, write_json
+from ..json_text import shortened
 from .chat import CONTENT, ROLES, TEMPLATES, ChatTemplate
 
 CONFIG, JINJA = "tokenizer_config.json", "chat_template.jinja"
-_TAGS = re.compile(r"\{#.*?#\}|\{%(.*?)%\}|\{\{(.*?)\}\}", re.DOTALL)
+MOST_CHARACTERS, MOST_TEXTS = 1 << 15, 100  # of a program; those of the families here have a few thousand, and 20 texts
+_CLOSING = {"{#": "#}", "{%": "%}", "{{": "}}"}
 _LITERAL = re.compile(r"'((?:\\.|[^'\\])*)'|\"((?:\\.|[^\"\\])*)\"", re.DOTALL)
-_SUBSCRIPT = re.compile(r"\[\s*(['\"])\w+\1\s*\]|raise_exception\([^)]*\)")
+_SUBSCRIPT = re.compile(r"\[\s*(['\"])\w+\1\s*\]|raise_exception\([^)]{0,1000}\)")
 _SET = re.compile(r"\s*set\s+\w+\s*=(.*)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _VARIABLE = "\0"  # stands for what an expression takes from a variable
@@ -84,6 +86,8 @@ def template_for(jinja: str) -> ChatTemplate:
 
     Raises ValueError where it is none of those known here.
     """
+    if len(jinja) > MOST_CHARACTERS:
+        raise ValueError(f"this chat template has {len(jinja):,} characters, and those read here {MOST_CHARACTERS:,}")
     found = list(_texts(jinja))
     strip = bool(re.search(r"\|\s*trim|\.strip\(\)", jinja))
     for template in TEMPLATES.values():
@@ -98,23 +102,51 @@ def template_for(jinja: str) -> ChatTemplate:
     )
 
 
+class _Tag(NamedTuple):
+    """{# a comment #}, {% a statement %} or {{ an expression }}."""
+
+    opening: str
+    code: str  # between the two marks
+    start: int
+    stop: int
+
+    @property
+    def is_block(self) -> bool:
+        return self.opening == "{%"
+
+
+def _tags(jinja: str) -> Iterator[_Tag]:
+    """In their order. Each place is looked at once, however many tags stay open: a regular expression would take the
+    square of the length."""
+    place, closing_after = 0, dict.fromkeys(_CLOSING, 0)  # where the next closing mark of each kind is, or −1
+    for opening in re.finditer(r"\{[#%{]", jinja):
+        kind, start = opening[0], opening.start()
+        if start < place:
+            continue
+        if 0 <= closing_after[kind] < start + 2:
+            closing_after[kind] = jinja.find(_CLOSING[kind], start + 2)
+        if closing_after[kind] >= 0:
+            place = closing_after[kind] + 2
+            yield _Tag(kind, jinja[start + 2 : place - 2], start, place)
+
+
 def _texts(jinja: str) -> Iterator[str]:
     """What the program may write or put into variables, piece by piece: "<|im_start|>\0\n\0<|im_end|>\n"."""
     place, after_block = 0, False
-    for tag in [*_TAGS.finditer(jinja), None]:
-        raw = jinja[place : tag.start() if tag else len(jinja)]
-        if tag and tag[1] is not None:  # Hugging Face's settings: lstrip_blocks, and now trim_blocks
+    for tag in [*_tags(jinja), None]:
+        raw = jinja[place : tag.start if tag else len(jinja)]
+        if tag and tag.is_block:  # Hugging Face's settings: lstrip_blocks, and now trim_blocks
             raw = re.sub(r"\n[ \t]+$", "\n", raw)
         raw = raw.removeprefix("\n") if after_block else raw
         raw = raw.lstrip() if jinja[max(place - 3, 0) : place].startswith("-") else raw
-        raw = raw.rstrip() if tag and tag[0][2:3] == "-" else raw
+        raw = raw.rstrip() if tag and tag.code.startswith("-") else raw
         if raw:
             yield raw
         if tag is None:
             return
-        place, after_block = tag.end(), tag[1] is not None
-        assigned = _SET.match((tag[1] or "").lstrip("-"))
-        expression = tag[2] if tag[2] is not None else assigned[1] if assigned else ""
+        place, after_block = tag.stop, tag.is_block
+        assigned = _SET.match(tag.code.lstrip("-")) if tag.is_block else None
+        expression = tag.code if tag.opening == "{{" else assigned[1] if assigned else ""
         text = _text_of(expression.strip("-"))
         if text.strip(_VARIABLE) and text not in _ROLE_NAMES:
             yield text
@@ -156,6 +188,8 @@ def _makes_up(template: ChatTemplate, texts: set[str], tokens: set[str]) -> bool
     if template.system_in_user:
         frames[1] += _VARIABLE  # what the user says follows
     variable = f"(?:{'|'.join(map(re.escape, (_VARIABLE, *_ROLE_NAMES, *sorted(tokens))))})"
+    if len(texts) > MOST_TEXTS or max(map(len, texts), default=0) > max(map(len, frames)):
+        return False
     patterns = [re.compile(variable.join(map(re.escape, text.split(_VARIABLE)))) for text in texts]
     if not all(any(pattern.search(frame) for frame in frames) for pattern in patterns):
         return False
@@ -181,23 +215,33 @@ def load_chat_template(folder: str | os.PathLike) -> ChatTemplate:
     config = read_json(folder / CONFIG) if (folder / CONFIG).exists() else {}
     jinja = config.get("chat_template")
     if isinstance(jinja, list):  # several, by name
-        jinja = next((each.get("template") for each in jinja if each.get("name") == "default"), None)
+        named = [each for each in jinja if isinstance(each, dict) and each.get("name") == "default"]
+        jinja = named[0].get("template") if named else None
     if jinja is None and (folder / JINJA).exists():
-        jinja = (folder / JINJA).read_text(encoding="utf-8")
+        jinja = _read_program(folder / JINJA)
     if not isinstance(jinja, str):
         raise FileNotFoundError(
             f"{str(folder)!r} has no chat template, so its model was not trained to chat: "
             "make one that is by `tinygrad-llm finetune chat`"
         )
     try:
-        return template_for(jinja).with_tokens(_name(config.get("bos_token")), _name(config.get("eos_token")))
+        return template_for(jinja).with_tokens(*(_name(config.get(name)) for name in ("bos_token", "eos_token")))
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
+
+
+def _read_program(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8, so no chat template ({error}): get the file again") from None
 
 
 def _name(token: Any) -> str:
     """A token's name in tokenizer_config.json, where it may be an object with options."""
     token = token.get("content") if isinstance(token, dict) else token
+    if isinstance(token, str) and CONTENT in token:
+        raise ValueError(f"a token is called {shortened(token, 60)!r}, which stands for what is said: rename it")
     return token if isinstance(token, str) else ""
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..files import read_json, write_json, write_text
+from ..json_text import shortened
 from .bert_text import split_bert_words, words_with_spans
 from .checks import check_ids, check_text
 from .wordpiece_json import from_json, read_vocab, to_json
@@ -198,7 +199,7 @@ class WordPieceTokenizer:
             tokens, special_tokens, options = from_json(data)
             return cls(tokens, special_tokens, **options)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{path}: {shortened(error)}") from None
 
     @classmethod
     def load_vocab(cls, path: str | os.PathLike, **options: bool | None) -> "WordPieceTokenizer":
@@ -207,7 +208,7 @@ class WordPieceTokenizer:
         try:
             return cls(tokens, **options)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{path}: {shortened(error)}") from None
 
     def __repr__(self) -> str:
         return f"WordPieceTokenizer(vocab_size={self.vocab_size:,}, do_lower_case={self.options['do_lower_case']})"
