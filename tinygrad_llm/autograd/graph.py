@@ -150,8 +150,8 @@ def backward(root: Node, dout: np.ndarray, retain_graph: bool = False) -> None:
     A node's own gradient is complete when its turn comes, since all nodes that use it come before it.
     Saved arrays are freed as the pass goes on, unless `retain_graph` keeps them for another pass.
     """
-    gradients = {root: dout}
-    for node in topological_order(root):
+    gradients, nodes, hooked = {root: dout}, topological_order(root), {}
+    for node in nodes:
         dout = gradients.pop(node, None)
         if dout is None:
             continue
@@ -169,5 +169,23 @@ def backward(root: Node, dout: np.ndarray, retain_graph: bool = False) -> None:
             else:
                 owned = gradient is not dout and gradient.base is None and not retain_graph
                 edge.accumulate_grad(gradient, owned)
+                if edge.hooks and not hooked:
+                    hooked = hooked_leaves(nodes)
+        for leaf in hooked.get(node, ()):
+            leaf.run_post_accumulate_grad_hooks()
         if not retain_graph:
             node.free()
+
+
+def hooked_leaves(nodes: list[Node]) -> dict[Node, list]:
+    """The leaves with hooks by the last of the nodes that use them: after it their gradients are complete."""
+    last = {
+        edge: node
+        for node in nodes
+        for edge in node.edges
+        if edge is not None and not isinstance(edge, Node) and edge.hooks
+    }
+    leaves = {}
+    for leaf, node in last.items():
+        leaves.setdefault(node, []).append(leaf)
+    return leaves

@@ -23,6 +23,19 @@ class Version:
         self.count = 0
 
 
+class HookHandle:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    __slots__ = ("_hook", "_hooks")
+
+    def __init__(self, hooks: list, hook):
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+
 class Tensor:
     """An n-dimensional array that remembers how it was made.
 
@@ -30,13 +43,14 @@ class Tensor:
     or None), `.node` the graph node that made it (None for a leaf).
     """
 
-    __slots__ = ("__weakref__", "_version", "data", "grad", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_version", "data", "grad", "hooks", "node", "requires_grad")
     __array_ufunc__ = None  # so that `ndarray + Tensor` asks Tensor.__radd__
 
     def __init__(self, data, dtype=None, requires_grad: bool = False):
         self.data = _as_array(data, dtype)
         self.grad: Tensor | None = None
         self.node: graph.Node | None = None
+        self.hooks: list | None = None
         self.requires_grad = False
         self._version = Version()
         if requires_grad:
@@ -47,7 +61,7 @@ class Tensor:
         """Wrap an op's result as it is: no copy, no checks. NumPy's scalars become 0-d arrays."""
         result = Tensor.__new__(Tensor)
         result.data = array if type(array) is np.ndarray else np.asarray(array)
-        result.grad = result.node = None
+        result.grad = result.node = result.hooks = None
         result.requires_grad = False
         result._version = Version()
         return result
@@ -172,6 +186,7 @@ class Tensor:
         dout = self._initial_gradient(grad)
         if self.node is None:
             self.accumulate_grad(dout, owned=False)
+            self.run_post_accumulate_grad_hooks()
         else:
             with graph.no_grad(), np.errstate(all="ignore"):  # inf and NaN pass silently, as in the forward ops
                 graph.backward(self.node, dout, retain_graph)
@@ -196,6 +211,22 @@ class Tensor:
         elif not owned:
             gradient = np.array(gradient)
         self.grad = Tensor._from_array(gradient)
+
+    def register_post_accumulate_grad_hook(self, hook) -> HookHandle:
+        """Call `hook(self)` in each backward pass as soon as `.grad` is complete, while the pass goes on.
+
+        However often the pass uses the tensor, that is once. Raises RuntimeError for an intermediate tensor.
+        """
+        if not (self.requires_grad and self.is_leaf):
+            raise RuntimeError("A post-accumulate-grad hook needs a leaf tensor with requires_grad=True.")
+        if self.hooks is None:
+            self.hooks = []
+        self.hooks.append(hook)
+        return HookHandle(self.hooks, hook)
+
+    def run_post_accumulate_grad_hooks(self) -> None:
+        for hook in tuple(self.hooks or ()):
+            hook(self)
 
     def zero_grad_(self, set_to_none: bool = True) -> None:
         """Forget the gradient, or, where there is one, replace it with zeros."""

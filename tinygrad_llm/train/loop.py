@@ -43,12 +43,14 @@ def train_steps(
     start_step: int = 0,
     accumulate: int = 1,
     clip: float | None = None,
+    gradients: Callable[..., tuple[float, int]] | None = None,
 ) -> Iterator[StepInfo]:
     """Train from `start_step` to `n_steps`, yielding a `StepInfo` after each optimizer step.
 
     A step sums the gradients of `accumulate` batches, each divided by their number: the gradient of one batch so many
     times as large, where all have equally many targets. `batch[0]` are the inputs; their size counts as tokens.
     `schedule(step)` with steps from 0 is the factor on the learning rate, `clip` the limit of the gradient norm.
+    `gradients` computes a step's gradients in another way, as `DataParallel.gradients` does.
     Raises FloatingPointError, naming the step, when the loss or a gradient is NaN or infinite: before the optimizer
     runs, so that the weights are those of the step before.
     """
@@ -57,15 +59,15 @@ def train_steps(
             f"train_steps: accumulate must be at least 1 and start_step in 0 … n_steps, not {accumulate} and "
             f"{start_step} of {n_steps}."
         )
-    parameters = list(model.parameters())
+    parameters, gradients = list(model.parameters()), gradients or _accumulate_gradients
     for step in range(start_step, n_steps):
         began = time.perf_counter()
         model.train()  # the caller may have switched to eval() in between
         model.zero_grad()  # of all parameters, those the optimizer leaves alone as well: clipping counts them
-        loss, tokens = _accumulate_gradients(model, batches, loss_fn, accumulate, step)
+        loss, tokens = gradients(model, batches, loss_fn, accumulate, step)
         grad_norm = clip_grad_norm_(parameters, math.inf if clip is None else clip)
         if not math.isfinite(grad_norm):
-            raise FloatingPointError(_diverged("gradient norm", grad_norm, step))
+            raise FloatingPointError(diverged("gradient norm", grad_norm, step))
         factor = schedule(step)
         optimizer.step(lr_factor=factor)
         lr = optimizer.param_groups[0]["lr"] * factor
@@ -80,14 +82,14 @@ def _accumulate_gradients(model, batches, loss_fn, accumulate: int, step: int) -
         loss = loss_fn(model, batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise FloatingPointError(_diverged("loss", value, step))
+            raise FloatingPointError(diverged("loss", value, step))
         (loss if accumulate == 1 else loss * (1 / accumulate)).backward()
         total += value
         tokens += batch[0].size
     return total / accumulate, tokens
 
 
-def _diverged(what: str, value: float, step: int) -> str:
+def diverged(what: str, value: float, step: int) -> str:
     return (
         f"the {what} became {value} in step {step + 1}, so training stopped before it changed the weights: "
         "lower the learning rate, or find the op that made it with detect_anomaly"
