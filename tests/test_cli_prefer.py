@@ -77,6 +77,9 @@ def test_a_whole_model_learns_to_prefer(base, pairs, tmp_path):
     report = report_of(out)
     assert_report(report)
     assert report["trained_parameters"] == report["parameters"]
+    assert report["energy"]["assumption"] in shown
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert all(each in card for each in ('- "dpo"', "| held the better answer likelier |", "`pairs.jsonl`", "of CO₂"))
     assert (out / "margins.png").stat().st_size > 5000
     assert not (out / "adapter").exists()
     assert load_chat_template(out / "base") == TEMPLATE

@@ -56,12 +56,14 @@ def assert_same_run(first, second):
 def test_the_folder_holds_the_whole_run(finished):
     folder, _ = finished
     assert sorted(os.listdir(folder)) == [
+        "README.md",
         "best.safetensors",
         "config.json",
         "corpus.json",
         "last.safetensors",
         "log.jsonl",
         "loss.png",
+        "previous.safetensors",
         "sample.txt",
         "summary.json",
         "tokenizer.json",

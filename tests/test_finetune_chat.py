@@ -147,6 +147,9 @@ def test_the_command_says_what_it_read_and_what_it_gained(made):
     gained = report["answers"]["all"]["chrf"]["gained"]
     assert gained["low"] <= gained["value"] <= gained["high"]
     assert report["answers"]["all"]["n"] == len(report["samples"]) <= 3
+    assert report["energy"]["assumption"] in shown
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(each in card for each in ('- "conversational"', "tinygrad-llm chat --from FOLDER", "| chrF |", "of CO₂"))
 
 
 def test_the_folder_opens_with_its_template_and_can_be_tuned_on(made, tmp_path):

@@ -69,8 +69,8 @@ def test_saved_and_loaded_again(name, settings, tmp_path):
     model, again = adapted(name, **settings), MODELS[name]()
     expected = outputs(model)
     save_adapter(model, tmp_path / "adapter", "my-base")
-    sizes = [path.stat().st_size for path in (tmp_path / "adapter").iterdir()]
-    assert len(sizes) == 2
+    names = {path.name for path in (tmp_path / "adapter").iterdir()}
+    assert names == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
     load_adapter(again, tmp_path / "adapter")
     np.testing.assert_array_equal(outputs(again), expected)
     for name_, layer in lora_layers(model).items():

@@ -16,14 +16,17 @@ from rich.console import Console
 
 from .. import warm_up
 from ..files import new_folder, require_free
+from ..hub import refresh_card
 from ..models import Seq2Seq
 from ..nn.quantized import is_quantized
+from ..train.energy import EnergyMeter, flops_per_token
 from ..train.fine_tuned import FineTuned, open_model, save_head
 from ..train.finetune import FineTuneConfig
 from ..train.joint import Job, Joint
 from ..train.run import OTHER_FOLDER
 from ..train.scratch import SETTINGS, small_bert
 from .adapters import adapt, require_lora, save_adapted
+from .cost import assumption, data_facts, fine_tuning_facts
 from .finetune_report import write_comparison, write_report
 from .finetune_tasks import read_job, wanted_tasks
 from .parser import config_fields
@@ -33,7 +36,7 @@ SCRATCH = "scratch"  # in place of a folder: a new, small BERT
 
 
 def finetune(arguments: argparse.Namespace) -> int:
-    began, console = time.perf_counter(), Console(highlight=False)
+    began, meter, console = time.perf_counter(), EnergyMeter(), Console(highlight=False)
     defaults = SETTINGS if arguments.base == SCRATCH else {}
     config, wanted = FineTuneConfig(**defaults | config_fields(arguments)), wanted_tasks(arguments)
     _check(arguments)
@@ -54,19 +57,24 @@ def finetune(arguments: argparse.Namespace) -> int:
         say(console, "compiling kernels (first run only) …")
         warm_up.compile_kernels(type(base).__name__.lower())
     with new_folder(out, OTHER_FOLDER) as building:
-        history = train(joint, began, console)
+        history = train(joint, began, console, meter)
+        cost = fine_tuning_facts(joint.model, config, history[-1], flops_per_token(joint.model, scored=0.0), meter)
         save_adapted(base, tokenizer, building, str(arguments.base))
-        facts = {"base": str(arguments.base), "config": dataclasses.asdict(config), "history": history}
+        facts = {"base": str(arguments.base), "config": dataclasses.asdict(config), "history": history} | cost
         if not arguments.task:
             facts |= {"steps": dict(joint.steps), "temperature": arguments.temperature}
-        for job in jobs:
+        for job, source in zip(jobs, wanted, strict=True):
             folder, place = (building, out) if arguments.task else (building / job.name, out / job.name)
             folder.mkdir(exist_ok=True)
             save_head(joint.models[job.name], folder)
-            write_report(folder, place, joint.models[job.name], job.split, facts, time.perf_counter() - began, console)
+            known = facts | {"data": data_facts(arguments, source.files, source.embedded, job.split)}
+            write_report(folder, place, joint.models[job.name], job.split, known, time.perf_counter() - began, console)
+        say(console, assumption(facts))
         if arguments.compare_alone:
-            alone = {job.name: train_alone(job, joint, arguments, began, console) for job in jobs}
+            alone = {job.name: train_alone(job, joint, arguments, began, console, meter) for job in jobs}
             write_comparison(building, jobs, joint.models, alone, console)
+            say(console, f"energy with these: {meter.read().energy(config.core_watts, config.co2_per_kwh)}")
+        refresh_card(building)
     return 0
 
 
@@ -98,10 +106,11 @@ def _check(arguments: argparse.Namespace) -> None:
         )
 
 
-def train(joint: Joint, began: float, console: Console) -> list[dict]:
+def train(joint: Joint, began: float, console: Console, meter: EnergyMeter) -> list[dict]:
     """What was measured at each evaluation."""
     history = []
     for report in joint.train():
+        meter.read()  # a counter must not start anew unseen
         history.append(dataclasses.asdict(report) | ({"scores": dict(joint.scores)} if len(joint.jobs) > 1 else {}))
         best = " (best so far)" if report.is_best else ""
         parts = ", ".join(f"{name} {score:.3f}" for name, score in joint.scores.items())
@@ -113,7 +122,9 @@ def train(joint: Joint, began: float, console: Console) -> list[dict]:
     return history
 
 
-def train_alone(job: Job, joint: Joint, arguments: argparse.Namespace, began: float, console: Console) -> FineTuned:
+def train_alone(
+    job: Job, joint: Joint, arguments: argparse.Namespace, began: float, console: Console, meter: EnergyMeter
+) -> FineTuned:
     """The same base for this task only, for as many steps as the task had among the others."""
     base, tokenizer = open_base(arguments, joint.jobs, joint.config.seed)
     n_steps, config = joint.steps[job.name], joint.config
@@ -123,5 +134,5 @@ def train_alone(job: Job, joint: Joint, arguments: argparse.Namespace, began: fl
     max_seq_len = joint.models[job.name].max_seq_len
     say(console, f"{job.name} alone, {n_steps:,} steps")
     alone = Joint(base, tokenizer, [job], max_seq_len, alone_config, joint.dropout)
-    train(alone, began, console)
+    train(alone, began, console, meter)
     return alone.models[job.name]

@@ -27,10 +27,11 @@ from ..data.conversations import Conversation, read_conversations, split_convers
 from ..data.instructions import instruction_split
 from ..evaluate import bootstrap_interval
 from ..files import new_folder, require_free, write_json
-from ..hub import save_pretrained
+from ..hub import chat_template_of, refresh_card
+from ..hub.pretrained import write_pretrained
 from ..models.decoder import token_tables
 from ..nn import lora_layers
-from ..text import TEMPLATES, ChatTemplate, end_ids, load_chat_template, save_chat_template
+from ..text import TEMPLATES, ChatTemplate, end_ids, save_chat_template
 from ..train.chat import (
     PLAIN,
     AnswerScores,
@@ -40,12 +41,14 @@ from ..train.chat import (
     nearest_answers,
     write_answers,
 )
+from ..train.energy import EnergyMeter, flops_per_token
 from ..train.fine_tuned import open_model
 from ..train.packing import packed_batch, packed_rows, padding_share
 from ..train.recipes import did_you_mean
 from ..train.run import OTHER_FOLDER
 from .adapters import adapt, require_lora, without_adapters
 from .chat_options import CHAT
+from .cost import assumption, cost_rows, data_facts, fine_tuning_facts
 from .display import duration
 from .parser import config_fields
 from .train import say
@@ -56,7 +59,7 @@ MEASURES = {"exact": "exact match", "chrf": "chrF", "rouge_l": "ROUGE-L"}
 
 
 def finetune_chat(arguments: argparse.Namespace) -> int:
-    began, console = time.perf_counter(), Console(highlight=False)
+    began, meter, console = time.perf_counter(), EnergyMeter(), Console(highlight=False)
     require_lora(arguments)
     config = dataclasses.replace(CHAT, **config_fields(arguments))
     out = Path(arguments.out or "runs/chat")
@@ -76,16 +79,19 @@ def finetune_chat(arguments: argparse.Namespace) -> int:
             table.requires_grad_(True)
     tested = drawn(split.test, arguments.test_answers, config.seed)
     _say_what_comes(console, tuning)
-    before = measure(tuning, own or PLAIN, tested)
-    say(console, f"before: {_loss(before['loss'])} per token of answers, as {(own or PLAIN).name} text")
-    history = train(tuning, began, console)
-    after = measure(tuning, template, tested)
-    with new_folder(out, OTHER_FOLDER) as building:
+    with new_folder(out, OTHER_FOLDER) as building:  # from now on, so that another one cannot take it meanwhile
+        before = measure(tuning, own or PLAIN, tested)
+        say(console, f"before: {_loss(before['loss'])} per token of answers, as {(own or PLAIN).name} text")
+        history = train(tuning, began, console, meter)
+        cost = fine_tuning_facts(base, config, history[-1], flops_per_token(base, tuning.row_length), meter)
+        after = measure(tuning, template, tested)
         save_chat_model(tuning, building)
         facts = {"base": str(arguments.base), "template": template.name, "config": dataclasses.asdict(config)}
         nearest = nearest_answers(split.train, [each.prompt for each in tested])
+        facts |= cost | {"data": data_facts(arguments, arguments.data or (), arguments.embedded, split)}
         report = facts | compare(before, after, nearest, tested) | {"history": history}
         write_json(building / "report.json", report | {"seconds": time.perf_counter() - began})
+        refresh_card(building)
     show(report, out, time.perf_counter() - began, console)
     return 0
 
@@ -93,7 +99,7 @@ def finetune_chat(arguments: argparse.Namespace) -> int:
 def own_template(folder: str) -> ChatTemplate | None:
     """That of a base which can chat already; None where it has none, or one that is not known here."""
     try:
-        return load_chat_template(folder)
+        return chat_template_of(folder)
     except (FileNotFoundError, ValueError):
         return None
 
@@ -154,11 +160,13 @@ def _say_what_comes(console: Console, tuning: ChatTuning) -> None:
     )
 
 
-def train(tuning: ChatTuning, began: float, console: Console) -> list[dict]:
+def train(tuning: ChatTuning, began: float, console: Console, meter: EnergyMeter) -> list[dict]:
     """What was measured at each evaluation."""
     history = []
     for report in tuning.train():
-        history.append({"step": report.step, "loss": report.loss, "validation": -report.score, "best": report.is_best})
+        meter.read()  # a counter must not start anew unseen
+        line = {"step": report.step, "loss": report.loss, "validation": -report.score, "best": report.is_best}
+        history.append(line | {"tokens": report.tokens, "seconds": report.seconds})
         best = " (best so far)" if report.is_best else ""
         say(
             console,
@@ -211,11 +219,11 @@ def _measured(before: AnswerScores, after: AnswerScores, nearest: AnswerScores, 
 
 
 def save_chat_model(tuning: ChatTuning, folder: Path) -> None:
-    """Into an empty folder: the model, adapters merged in, and a tokenizer that knows the template and where answers
-    end."""
+    """Into a folder that exists: the model, adapters merged in, and a tokenizer that knows the template and where
+    answers end."""
     if lora_layers(tuning.base):
         without_adapters(tuning.base)
-    save_pretrained(tuning.base, folder, tuning.tokenizer)
+    write_pretrained(tuning.base, folder, tuning.tokenizer)
     save_chat_template(folder, tuning.template)
     end = end_ids(tuning.tokenizer, tuning.template)
     if len(end) == 1:  # transformers' `generate` stops there too
@@ -233,6 +241,9 @@ def show(report: dict[str, Any], out: Path, seconds: float, console: Console) ->
     say(console, f"chrF gained {gained['value']:.1f} (95 % interval {gained['low']:.1f} to {gained['high']:.1f})")
     before, after = report["loss"]["before"], report["loss"]["after"]
     say(console, f"per token of answers: {_loss(before)} before, {_loss(after)} after; wall time {duration(seconds)}")
+    for name, text in cost_rows(report).items():
+        say(console, f"{name}: {text}")
+    say(console, assumption(report))
     for sample in report["samples"][:N_SAMPLES]:
         console.print(Text(f"\n{sample['prompt']}", style="bold"))
         console.print(

@@ -34,6 +34,8 @@ HELP = {
     "patience": "evaluations without a better score until training ends",
     "seed": "of the head, the order of examples and dropout",
     "muon_factor": "the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW",
+    "core_watts": "of a busy core, for the energy where the processor does not count it",
+    "co2_per_kwh": "grams in your electricity",
 }
 
 
@@ -75,6 +77,8 @@ def training_options(
     parser: argparse.ArgumentParser, integer, number, defaults: FineTuneConfig, help: dict[str, str] | None = None
 ) -> None:
     """The fields of a FineTuneConfig. `help` where a field means something else than in `HELP`."""
+    license_help = "of your own examples, for the model card, such as cc-by-4.0"
+    parser.add_argument("--license", default="", metavar="NAME", help=license_help)
     group, types = parser.add_argument_group("training"), typing.get_type_hints(FineTuneConfig)
     for field in dataclasses.fields(FineTuneConfig):
         kind = integer if types[field.name] is int else number

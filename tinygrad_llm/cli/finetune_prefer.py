@@ -24,16 +24,19 @@ from ..data.preferences import (
 )
 from ..data.stratify import PARTS, ExampleSplit
 from ..files import new_folder, require_free
+from ..hub import chat_template_of, refresh_card
 from ..models import GPT, Llama
 from ..nn import num_trainable
-from ..text import ChatTemplate, load_chat_template, save_chat_template
+from ..text import ChatTemplate, save_chat_template
 from ..train.chat import PLAIN
 from ..train.dpo import EncodedPair, PreferenceTuning, require_dpo
+from ..train.energy import EnergyMeter, flops_per_token
 from ..train.fine_tuned import BASE, open_model
 from ..train.finetune import FineTuneConfig
 from ..train.preference_rows import AnswerFrame, encode_preferences
 from ..train.run import OTHER_FOLDER
 from .adapters import adapt, require_lora, save_adapted
+from .cost import data_facts, fine_tuning_facts
 from .parser import config_fields
 from .prefer_options import DEFAULTS, WITH_LORA
 from .prefer_report import Measured, measure, write_report
@@ -41,7 +44,7 @@ from .train import say
 
 
 def finetune_prefer(arguments: argparse.Namespace) -> int:
-    began, console = time.perf_counter(), Console(highlight=False)
+    began, meter, console = time.perf_counter(), EnergyMeter(), Console(highlight=False)
     adapted = _check(arguments)
     config = FineTuneConfig(**DEFAULTS | (WITH_LORA if adapted else {}) | config_fields(arguments))
     out = Path(arguments.out or "runs/prefer")
@@ -63,14 +66,17 @@ def finetune_prefer(arguments: argparse.Namespace) -> int:
     prompts = [each.prompt for each in kept["test"]][: arguments.n_samples]
     with new_folder(out, OTHER_FOLDER) as building:
         before = measure(tuning, frame, prompts, None if adapted else base, config.seed)
-        history = train(tuning, began, console)
+        history = train(tuning, began, console, meter)
+        cost = fine_tuning_facts(base, config, history[-1], flops_per_token(base), meter)
         after = measure(tuning, frame, prompts, reference, config.seed)
         facts = {"base": str(arguments.base), "config": dataclasses.asdict(config), "history": history}
         facts |= {name: getattr(arguments, name) for name in ("beta", "label_smoothing", "lora_rank", "lora_alpha")}
-        facts |= {"parameters": of, "trained_parameters": n}
+        data = data_facts(arguments, arguments.data or (), arguments.embedded, ExampleSplit(**kept))
+        facts |= cost | {"parameters": of, "trained_parameters": n, "data": data}
         _save(base, frame, building, str(arguments.base))
         measured = Measured(before, after, kept["train"], kept["test"], tuning.model.margins, history)
         write_report(building, out, measured, facts | {"seconds": time.perf_counter() - began}, console)
+        refresh_card(building)
     return 0
 
 
@@ -89,7 +95,7 @@ def _template(folder: str) -> ChatTemplate:
     """Of the model, or of the base in a folder that a fine-tuning made; PLAIN where it was taught none."""
     for place in (Path(folder), Path(folder) / BASE):
         try:
-            return load_chat_template(place)
+            return chat_template_of(place)
         except FileNotFoundError:
             continue
     return PLAIN
@@ -125,13 +131,15 @@ def _encoded(
     return kept, pairs
 
 
-def train(tuning: PreferenceTuning, began: float, console: Console) -> list[dict]:
+def train(tuning: PreferenceTuning, began: float, console: Console, meter: EnergyMeter) -> list[dict]:
     """What was measured at each evaluation."""
     history = []
     for report in tuning.train():
+        meter.read()  # a counter must not start anew unseen
         scores = tuning.validation
         facts = {"margin": float(scores.margins.mean()), "accuracy": scores.accuracy, "validation_loss": scores.loss}
-        history.append({"step": report.step, "loss": report.loss, "is_best": report.is_best} | facts)
+        line = {name: getattr(report, name) for name in ("step", "loss", "is_best", "tokens", "seconds")}
+        history.append(line | facts)
         best = " (best so far)" if report.is_best else ""
         say(
             console,

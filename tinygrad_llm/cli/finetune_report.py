@@ -37,6 +37,7 @@ from ..files import write_json
 from ..plots import heat_map, reliability_diagram
 from ..train.fine_tuned import FineTuned
 from ..train.joint import Job
+from .cost import cost_rows
 from .display import duration
 
 N_MISTAKES = 5
@@ -69,6 +70,8 @@ def write_report(
     for name, value in rows.items():
         table.add_row(name, str(value) if isinstance(value, (str, Interval)) else f"{value:.3f}")
     table.add_row("wall time", duration(seconds))
+    for name, value in cost_rows(facts).items():
+        table.add_row(name, value)
     console.print(table)
     if mistakes:
         console.print(Text("worst mistakes:"))

@@ -27,6 +27,7 @@ from ..train.fine_tuned import BASE
 from ..train.preference_baselines import length_baseline, ngram_baseline
 from ..train.preference_kl import kl_to_reference, sample_answers
 from ..train.preference_rows import AnswerFrame
+from .cost import assumption, cost_rows
 from .display import duration
 
 PLAIN_TOKENS = 16_384  # of Python's manual, for the loss on plain text
@@ -110,7 +111,10 @@ def write_report(building: Path, out: Path, found: Measured, facts: dict[str, An
     table.add_row("loss on chosen answers", f"{found.before.answer_loss:.3f}", f"{found.after.answer_loss:.3f}")
     table.add_row("loss on plain text", f"{found.before.plain_loss:.3f}", f"{found.after.plain_loss:.3f}")
     table.add_row("wall time", "", duration(facts["seconds"]))
+    for name, value in cost_rows(facts).items():
+        table.add_row(name, "", value)
     console.print(table)
+    console.print(Text(assumption(facts)), soft_wrap=True)
     console.print(Text(f"gain: {gain}"))
     shown = ", ".join(f"{name} {right.mean():.3f}" for name, right in baselines.items())
     console.print(Text(f"told right without the prompts, by simple rules: {shown}"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..train import StepInfo
+from ..train.energy import EnergyMeter, Usage
 
 
 @dataclass
@@ -23,8 +24,12 @@ class Progress:
     best_step: int = 0
     began: float = field(default_factory=time.perf_counter)
     losses: list[float] = field(default_factory=list)  # since the last line in the log
+    rapl_joules: float = 0.0  # used in the sessions before this one,
+    cpu_seconds: float = 0.0  # and in those that could not read them
+    meter: EnergyMeter = field(default_factory=EnergyMeter)
 
     def add(self, info: StepInfo, is_first: bool) -> None:
+        self.meter.read()  # a counter must not start anew unseen
         self.tokens += info.tokens
         self.losses.append(info.loss)
         if not is_first:
@@ -33,8 +38,12 @@ class Progress:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: `Progress(**state)` goes on from it."""
-        state = dataclasses.asdict(self) | {"seconds": self.total_seconds}
-        return {name: value for name, value in state.items() if name != "began"}
+        state = dataclasses.asdict(self) | {"seconds": self.total_seconds} | dataclasses.asdict(self.usage)
+        return {name: value for name, value in state.items() if name not in ("began", "meter")}
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.rapl_joules, self.cpu_seconds) + self.meter.read()
 
     @property
     def total_seconds(self) -> float:

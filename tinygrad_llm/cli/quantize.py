@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..files import new_folder, read_json, require_free
-from ..hub import save_pretrained
+from ..files import new_folder, read_json, require_free, write_json
+from ..hub import refresh_card, save_pretrained
 from ..hub.sentence_transformers import read_pooling
 from ..hub.weights import as_half, from_bfloat16
 from ..nn import Module, weight_bytes
@@ -27,7 +27,8 @@ from ..train.fine_tuned import BASE, HEAD, TASK, open_model
 from ..train.run import OTHER_FOLDER
 from .objectives import Objective, objective_of
 
-OF_A_RUN = ("config.json", "tokenizer.json", "corpus.json", "*.tokens", "*.jsonl")
+REPORT = "report.json"
+OF_A_RUN = ("config.json", "tokenizer.json", "corpus.json", "summary.json", "*.tokens", "*.jsonl")
 
 
 def quantize(arguments: argparse.Namespace) -> int:
@@ -54,6 +55,8 @@ def quantize(arguments: argparse.Namespace) -> int:
         _save_run(run, out, model, checkpoint.step)
     else:
         save_pretrained(model, out, tokenizer, read_pooling(source), dtype=_half(dtype))
+    write_json(out / "quantization.json", {"source": source.name} | facts)
+    refresh_card(out)
     if arguments.json:
         print(json.dumps(facts, indent=2))
     else:
@@ -99,11 +102,12 @@ def _save_fine_tuned(source: Path, out: Path, model: Module, tokenizer, dtype: s
     """The base in few bytes; heads are small, and copied, also those of several tasks on one base."""
     with new_folder(out, OTHER_FOLDER) as building:
         save_pretrained(model, building / BASE, tokenizer, dtype=_half(dtype))
-        for task in sorted([*source.glob(TASK), *source.glob(f"*/{TASK}")]):
-            folder = building / task.parent.relative_to(source)
+        for place in (source, *(task.parent for task in sorted(source.glob(f"*/{TASK}")))):
+            folder = building / place.relative_to(source)
             folder.mkdir(exist_ok=True)
-            for name in (HEAD, TASK):
-                shutil.copyfile(task.parent / name, folder / name)
+            for name in (HEAD, TASK, REPORT):
+                if (place / name).exists():
+                    shutil.copyfile(place / name, folder / name)
 
 
 def _save_run(run: Run, out: Path, model: Module, step: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -10,12 +12,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..files import write_json
+from ..files import write_bytes, write_json, write_text
+from ..hub import refresh_card
 from ..nn import Module
 from ..plots import loss_curve
 from ..train import Run, load_checkpoint
+from ..train.energy import pretraining_flops_per_token, training_cost
+from .cost import assumption, cost_rows
 from .display import duration
-from .info import versions
+from .info import processor, versions
 from .log import read_log
 from .objectives import Objective
 from .progress import Progress
@@ -33,10 +38,12 @@ def finish(objective: Objective, model: Module, progress: Progress, console: Con
         load_checkpoint(best).restore(model)
     summary = objective.summary(objective.evaluate(model)) | _facts(run, model, progress)
     sample = objective.sample(model, (run.config.seed, run.config.steps))
-    (run.folder / "sample.txt").write_text(sample + "\n", encoding="utf-8")
+    write_text(run.folder / "sample.txt", sample + "\n")
     _draw(objective, summary)
     write_json(run.folder / "summary.json", summary)
+    refresh_card(run.folder)
     console.print(_table(objective, summary))
+    console.print(Text(assumption(summary)), soft_wrap=True)
     console.print(Panel(Text(sample), title="a sample", title_align="left"))
     console.print(Text(f"go on with:\n  {objective.command()}"), soft_wrap=True)
     more = f"  tinygrad-llm pretrain --resume {shlex.quote(str(run.folder))} --steps {2 * run.config.steps}"
@@ -50,10 +57,14 @@ def _draw(objective: Objective, summary: dict[str, Any]) -> None:
     train = [(line["step"], objective.scaled(line["loss"])) for line in log]
     validation = [(line["step"], line[key]) for line in log if key in line]
     levels = objective.levels(summary)
-    loss_curve(folder / "loss.png", train, validation, levels, unit=objective.unit, title=f"{folder.name}")
+    with tempfile.TemporaryDirectory() as elsewhere:
+        picture = Path(elsewhere, "loss.png")
+        loss_curve(picture, train, validation, levels, unit=objective.unit, title=f"{folder.name}")
+        write_bytes(folder / "loss.png", picture.read_bytes())
 
 
 def _facts(run: Run, model: Module, progress: Progress) -> dict[str, Any]:
+    flops_of_token = pretraining_flops_per_token(run.config, model)
     return {
         "best_step": progress.best_step,
         "parameters": model.num_parameters(),
@@ -61,8 +72,10 @@ def _facts(run: Run, model: Module, progress: Progress) -> dict[str, Any]:
         "tokens": progress.tokens,
         "seconds": progress.total_seconds,
         "tokens_per_second": progress.tokens_per_second,
+        "vocab_size": run.tokenizer.vocab_size,
+        "processor": processor(),
         "versions": versions(),
-    }
+    } | training_cost(progress.usage, run.config, progress.tokens, progress.tokens_per_second, flops_of_token)
 
 
 def _table(objective: Objective, summary: dict[str, Any]) -> Table:
@@ -73,7 +86,9 @@ def _table(objective: Objective, summary: dict[str, Any]) -> Table:
         "tokens": f"{summary['tokens']:,}",
         "tokens per second": f"{summary['tokens_per_second']:,.0f}",
         "wall time": duration(summary["seconds"]),
+        **cost_rows(summary),
         "loss curve": str(folder / "loss.png"),
+        "model card": str(folder / "README.md"),
         "everything else": f"{folder}",
     }
     for name, value in rows.items():

@@ -20,13 +20,14 @@ from ..train import (
     build_optimizer,
     build_schedule,
     language_modelling,
-    load_checkpoint,
     save_checkpoint,
     train_steps,
 )
+from ..train.distributed_ranks import Ranks
+from ..train.energy import EnergyMeter
 from ..train.run import save_config
 from .display import Display
-from .interrupt import Interrupt
+from .distributed import follow, share_training
 from .log import Log
 from .objectives import Objective, objective_of
 from .progress import Progress
@@ -44,18 +45,18 @@ def build(objective: Objective) -> tuple[Module, Optimizer, RandomBatches | Mask
     return model, build_optimizer(run.config, model), objective.batches()
 
 
-def train(run: Run, console: Console, began: float) -> int:
-    """Returns the exit code: 0, or 130 after Ctrl-C. `began` is when the command was called."""
+def train(run: Run, console: Console, began: float, meter: EnergyMeter, ranks: Ranks | None = None) -> int:
+    """Returns the exit code: 0, or 130 after Ctrl-C. `began` is when the command was called, as was `meter` begun."""
     config, objective = run.config, objective_of(run)
     model, optimizer, batches = build(objective)
     objective.check()
-    checkpoint = load_checkpoint(run.checkpoint_path("last"))
+    checkpoint = run.load_last()
     checkpoint.restore(model, optimizer, batches)
-    start, progress = checkpoint.step, Progress(**checkpoint.progress, began=began)
+    start, progress = checkpoint.step, Progress(**checkpoint.progress, began=began, meter=meter)
     del checkpoint  # its copy of weights and optimizer state would stay in memory
     if start > config.steps:
         raise ValueError(f"{str(run.folder)!r} has done {start} steps already: --steps must be at least that")
-    save_config(run.folder, run.preset, config)
+    interrupt, gradients = share_training(ranks, model, config.seed, progress)
     steps = train_steps(
         model,
         batches,
@@ -66,12 +67,18 @@ def train(run: Run, console: Console, began: float) -> int:
         start_step=start,
         accumulate=config.accumulate,
         clip=config.clip or None,
+        gradients=gradients,
     )
+    if ranks is not None and not ranks.is_first:
+        return follow(ranks, steps, interrupt)
+    save_config(run.folder, run.preset, config)
     _say_what_comes(console, run, model, start)
+    if ranks is not None:
+        ranks.barrier()  # the others wait until the kernels are compiled
     stopped_at = None
     with event_writer(run, start) as events:
         display = Display(console, config.steps, objective.training)
-        with Interrupt() as interrupt, Log(run.folder / "log.jsonl", start) as log, display:
+        with interrupt, Log(run.folder / "log.jsonl", start) as log, display:
             for info in steps:
                 step, is_last, stop = info.step, info.step == config.steps, interrupt.requested
                 progress.add(info, is_first=step == start + 1)
@@ -90,7 +97,10 @@ def train(run: Run, console: Console, began: float) -> int:
                     display.sample(step, sample)
                     write_sample(events, step, sample)
                 if due(step, config.checkpoint_every) or is_last or stop:
-                    save_checkpoint(run.checkpoint_path("last"), model, step, optimizer, batches, progress.state())
+                    for record in filter(None, (log, events)):
+                        record.sync()  # first, for steps that the checkpoint holds are not logged again
+                    last, previous = map(run.checkpoint_path, ("last", "previous"))
+                    save_checkpoint(last, model, step, optimizer, batches, progress.state(), keep_as=previous)
                 if stop and not is_last:
                     stopped_at = step
                     break

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -44,6 +44,8 @@ class FineTuneConfig:
     patience: int = 4  # evaluations without a better score, until training ends
     seed: int = 0  # of the head, the order of examples and dropout
     muon_factor: float = 0.0  # the blocks' matrices learn by Muon, at so many times the learning rate; 0: by AdamW
+    core_watts: float = PretrainConfig.core_watts  # for the energy in the report; see energy.py
+    co2_per_kwh: float = PretrainConfig.co2_per_kwh  # in grams
 
     def __post_init__(self):
         above_0 = ("epochs", "batch_size", "learning_rate", "layer_decay", "clip", "evaluations_per_epoch", "patience")
@@ -57,6 +59,9 @@ class FineTuneConfig:
                 f"{self.frozen_blocks!r} at least -1"
             )
 
+        for name in ("core_watts", "co2_per_kwh"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"FineTuneConfig: {name} must be a number of at least 0, not {getattr(self, name)!r}")
         if self.muon_factor < 0 or (self.muon_factor and (self.layer_decay != 1 or self.frozen_blocks)):
             raise ValueError(
                 f"FineTuneConfig: muon_factor {self.muon_factor!r} must be at least 0, and where it is above 0, "
@@ -75,6 +80,8 @@ class Evaluated:
     loss: float  # mean over the training steps since the evaluation before
     score: float  # of the validation part: the higher the better
     is_best: bool
+    tokens: int = 0  # trained on so far, padding included
+    seconds: float = field(default=0.0, compare=False)  # of the training steps so far
 
 
 def fine_tune(
@@ -93,12 +100,13 @@ def fine_tune(
     n_steps = config.n_steps(n_examples)
     every = max(round(n_steps / config.epochs / config.evaluations_per_epoch), 1)
     schedule = partial(linear, n_steps=n_steps, warmup_steps=round(config.warmup_ratio * n_steps), final_factor=0.0)
-    best, losses, worse = -np.inf, [], 0
+    best, losses, worse, tokens, seconds = -np.inf, [], 0, 0, 0.0
     kept = {}
     loss_fn = loss_fn or (lambda model, batch: model.loss(*batch))
     optimizer = layerwise_optimizer(model, config)
     for info in train_steps(model, batches, loss_fn, optimizer, schedule, n_steps=n_steps, clip=config.clip):
         losses.append(info.loss)
+        tokens, seconds = tokens + info.tokens, seconds + info.seconds
         if info.step % every and info.step != n_steps:
             continue
         model.eval()
@@ -107,7 +115,7 @@ def fine_tune(
         best, worse = max(score, best), 0 if is_best else worse + 1
         if is_best:
             kept = {name: p.data.copy() for name, p in model.named_parameters() if p.requires_grad}
-        yield Evaluated(info.step, float(np.mean(losses)), score, is_best)
+        yield Evaluated(info.step, float(np.mean(losses)), score, is_best, tokens, seconds)
         losses = []
         if worse >= config.patience:
             break

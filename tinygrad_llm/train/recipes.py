@@ -89,7 +89,7 @@ class PretrainConfig:
 
     steps: int = training(600, help="optimizer steps in all")
     label_smoothing: float = training(0.0, help="seq2seq: part of the probability that is meant for all tokens alike")
-    batch_size: int = training(16, help="windows of text, or pairs, in a batch")
+    batch_size: int = training(16, help="windows of text, or pairs, in a batch; mpiexec's ranks share them")
     accumulate: int = training(1, help="batches per step: their gradients are averaged")
     checkpoint_activations: bool = training(False, help="less memory, a third more time: compute activations twice")
     optimizer: str = training("adamw", help="muon: for the matrices in the blocks, and adamw for the rest")
@@ -113,6 +113,9 @@ class PretrainConfig:
     sample_every: int = reports(500, help="steps between samples of text; 0: at the end only")
     sample_tokens: int = reports(200, help="length of a sample")
     temperature: float = reports(0.8, help="of samples: below 1 safer, above 1 wilder, 0 always the likeliest token")
+    core_watts: float = reports(10.0, help="of a busy core, for the energy where the processor does not count it")
+    co2_per_kwh: float = reports(480.0, help="grams in your electricity; 480: the world's mean in 2023")
+    license: str = reports("", help="of your own text, for the model card, such as cc-by-4.0")
 
     def __post_init__(self):
         types = typing.get_type_hints(type(self))
@@ -144,6 +147,7 @@ class PretrainConfig:
         for name in (*at_least_1, "accumulate", "log_every", "sample_tokens"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         at_least_0 = ("max_characters", "n_kv_heads", "weight_decay", "clip", "seed", "temperature")
+        at_least_0 += ("core_watts", "co2_per_kwh")
         for name in (*at_least_0, "evaluate_every", "checkpoint_every", "sample_every", "min_learning_rate"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         for name in ("beta1", "beta2", "muon_momentum", "dropout", "label_smoothing"):
