@@ -69,6 +69,10 @@ class Conversation:
         """Forget all turns; the system message stays."""
         self.turns = []
 
+    def take_back(self) -> None:
+        """Forget the last question and its answer."""
+        del self.turns[-1]
+
     def messages(self) -> list[Message]:
         system = [] if self.system is None else [Message("system", self.system)]
         return system + [
