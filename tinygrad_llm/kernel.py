@@ -8,6 +8,16 @@ that uses it, so nothing stands between an op and its loops, neither in time nor
 
 Compiled code is kept on disk in a folder named after a hash of the sources it was made from (its own file and
 those of the helpers that get compiled into it), so that an edit recompiles and stale code never runs.
+
+A process that compiles a parallel kernel itself may round sums in another order than those that load it later: Numba
+optimises the loop alone first, and once more within what it keeps. `python -m tinygrad_llm.warm_up` compiles ahead.
+
+Compiled loops do not check their indices: one that is out of range reads or overwrites other memory. With
+NUMBA_BOUNDSCHECK=1 in the environment it is an IndexError. Such code is kept apart from the other, and its loops are
+serial: what is raised in one of Numba's threads goes nowhere.
+
+Several Python threads may call kernels at once. Where Numba has no thread pool but its simplest, "workqueue", which
+ends the process when two threads enter it together, they take turns at the parallel ones.
 """
 
 from __future__ import annotations
@@ -25,6 +35,7 @@ from pathlib import Path
 # What LLVM may assume so that it can vectorise sums. NaN and Inf may occur: masks are made of -inf.
 FAST_MATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
 _lock = threading.RLock()
+_workqueue_lock = threading.RLock()
 _kernels: list[Kernel] = []
 _jit_enabled = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
@@ -64,13 +75,14 @@ class Kernel:
             helper = names.get(name)
             if isinstance(helper, Kernel) and not helper._compiling:
                 helper.compiled()
-        folder = _cache_folder(self.function)
+        folder, checked = _cache_folder(self.function), bounds_checked()
         previous = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder or previous)
         try:
-            return numba.njit(
+            dispatcher = numba.njit(
                 self.function,
-                parallel=self.parallel,
+                parallel=self.parallel and not checked,
+                boundscheck=checked,
                 inline="always" if self.inline else "never",
                 cache=folder is not None,
                 fastmath=FAST_MATH,
@@ -78,6 +90,29 @@ class Kernel:
             )
         finally:
             numba.config.CACHE_DIR = previous
+        return TakesTurns(dispatcher) if self.parallel and not checked and _is_workqueue() else dispatcher
+
+
+class TakesTurns:
+    """A compiled parallel kernel that one Python thread calls at a time; all else is the dispatcher's."""
+
+    def __init__(self, dispatcher: Callable):
+        self.dispatcher = dispatcher
+
+    def __call__(self, *arguments):
+        with _workqueue_lock:
+            return self.dispatcher(*arguments)
+
+    def __getattr__(self, name: str):
+        return getattr(self.dispatcher, name)
+
+
+def _is_workqueue() -> bool:
+    """Whether this is the thread pool that Numba chose, or chooses now: NUMBA_THREADING_LAYER, or what it can load."""
+    import numba
+
+    numba.get_num_threads()  # starts the pool
+    return numba.threading_layer() == "workqueue"
 
 
 def kernel(function: Callable | None = None, *, parallel: bool = False, inline: bool = False):
@@ -94,6 +129,11 @@ def kernel(function: Callable | None = None, *, parallel: bool = False, inline: 
 def jit_enabled() -> bool:
     """Whether kernels run compiled (True) or as plain Python."""
     return _jit_enabled
+
+
+def bounds_checked() -> bool:
+    """Whether kernels compiled from now on check each index: NUMBA_BOUNDSCHECK=1."""
+    return os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
 
 
 def set_jit(enabled: bool) -> None:
@@ -180,7 +220,8 @@ def _cache_folder(function: Callable) -> Path | None:
     files = _source_files(function)
     if not all(map(os.path.isfile, files)):
         return None
-    folder = cache_root() / f"{function.__module__}-{_source_hash(files)}"
+    suffix = "-bounds" if bounds_checked() else ""
+    folder = cache_root() / f"{function.__module__}-{_source_hash(files)}{suffix}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -5,7 +5,9 @@ so several processes can each compile a share, and the one that waits for them t
 
     python -m tinygrad_llm.warm_up          # once after an installation, if a first run should start at once
 
-The main job does this by itself. Nothing is computed that matters: each task calls a few ops on very small arrays.
+The main job does this by itself, also on one core: a process that compiles a kernel may round otherwise than one that
+loads it, so the one that trains should only load. Nothing is computed that matters: each task calls a few ops on very
+small arrays.
 """
 
 from __future__ import annotations
@@ -76,7 +78,9 @@ def _embedding_loss_and_optimizer(between: Callable[[Tensor], Tensor]) -> None:
     x.backward(np.ones(x.shape, np.float32))
     F.cross_entropy(_numbers(2, 4), ids[0]).backward()
     optim.clip_grad_norm_([weight], 1.0)
-    optim.AdamW([weight]).step()
+    for parameter in (weight, _numbers(optim.adamw.CHUNK + 1)):  # a large one is updated by several threads
+        parameter.grad = Tensor(np.ones(parameter.shape, np.float32))
+        optim.AdamW([parameter]).step()
 
 
 OF_ALL = (backward_of_attention, forward_of_attention, matrix_product)
@@ -95,24 +99,23 @@ def is_needed() -> bool:
 
 
 def compile_kernels(model: str = "gpt") -> None:
-    """Compile what a training step of a model in float32 needs; on one core that would be no gain, and nothing is done.
+    """Compile what a training step of a model in float32 needs, in other processes than this one.
 
     A process that fails does no harm: what is missing is compiled when it is needed.
     """
-    n_cores = os.cpu_count() or 1
-    if n_cores > 1:
-        with ThreadPoolExecutor(n_cores) as pool:
-            list(pool.map(_in_a_process, [task.__name__ for task in TASKS_OF[model]]))
+    n_cores, tasks = os.cpu_count() or 1, [task.__name__ for task in TASKS_OF[model]]
+    with ThreadPoolExecutor(n_cores) as pool:
+        list(pool.map(_in_a_process, [[task] for task in tasks] if n_cores > 1 else [tasks]))
 
 
-def _in_a_process(task: str) -> None:
-    command = [sys.executable, "-m", "tinygrad_llm.warm_up", task]
+def _in_a_process(tasks: list[str]) -> None:
+    command = [sys.executable, "-m", "tinygrad_llm.warm_up", *tasks]
     subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        TASKS[sys.argv[1]]()
-    else:
+    for name in sys.argv[1:]:
+        TASKS[name]()
+    if not sys.argv[1:]:
         for model in TASKS_OF:
             compile_kernels(model)
