@@ -187,7 +187,7 @@ def test_in_a_terminal(folder):
     command = f"{sys.executable} -m tinygrad_llm.cli chat --from {folder} --max-new-tokens 5"
     environment = os.environ | {"TERM": "dumb"}
     child = pexpect.spawn(command, encoding="utf-8", timeout=120, env=environment, codec_errors="replace")
-    child.expect_exact("parameters; /help shows what you can do")
+    child.expect_exact("of weights; /help shows what you can do")
     child.expect_exact(PROMPT)
     child.sendline("hello")
     child.expect_exact("(cut: no room for more)")

@@ -8,6 +8,7 @@ What PyTorch keeps in `torch` itself (exp, sum, matmul, cat …) is in `tinygrad
 
 from .ops.activations import leaky_relu, relu, sigmoid, silu, softplus
 from .ops.attention import qkv_attention, scaled_dot_product_attention
+from .ops.block_linear import block_linear
 from .ops.cross_entropy import cross_entropy
 from .ops.dropout import dropout
 from .ops.elementwise import tanh
@@ -24,6 +25,7 @@ from .ops.softmax import log_softmax, softmax
 
 __all__ = [
     "binary_cross_entropy_with_logits",
+    "block_linear",
     "cross_entropy",
     "dropout",
     "embedding",

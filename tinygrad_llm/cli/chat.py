@@ -11,12 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from ..applications.content_filter import ContentFilter, FilteredText
 from ..data.examples import counted
 from ..generate import GenerationConfig
+from ..hub import chat_template_of
 from ..models import GPT, Llama
-from ..text import load_chat_template
+from ..nn import weight_bytes
 from ..train.fine_tuned import open_model
+from ..train.memory import format_bytes
 from .conversation import Conversation
+from .filter import open_filter, withheld_notice
 from .finetune_chat import named_template
 
 PROMPT = "> "
@@ -32,25 +36,27 @@ def chat(arguments: argparse.Namespace) -> int:
     if arguments.seed is not None and arguments.seed < 0:
         raise ValueError(f"--seed must be at least 0, not {arguments.seed}")
     folder = Path(arguments.source)
-    model, tokenizer = open_model(folder)
+    model, tokenizer = open_model(folder, keep_quantized=not arguments.expand)
     if not isinstance(model, (GPT, Llama)):
         raise ValueError(f"{arguments.source!r} holds a {type(model).__name__}, which does not write, so cannot chat")
-    template = named_template(arguments.template) if arguments.template else load_chat_template(folder)
+    template = named_template(arguments.template) if arguments.template else chat_template_of(folder)
     config = GenerationConfig(
         arguments.temperature, top_p=arguments.top_p, repetition_penalty=arguments.repetition_penalty
     )
     rng = np.random.default_rng(arguments.seed)
     conversation = Conversation(model, tokenizer, template, arguments.system, arguments.max_new_tokens, config, rng)
+    content_filter = open_filter(arguments.filter) if arguments.filter else None
     is_terminal = sys.stdin.isatty()
     if is_terminal:
-        print(f"{type(model).__name__} with {model.num_parameters():,} parameters; /help shows what you can do")
+        weights = f"{format_bytes(weight_bytes(model))} of weights"
+        print(f"{type(model).__name__} with {weights}; /help shows what you can do")
     for line in lines(is_terminal):
         if line.startswith("/"):
             if line.split()[0] == "/quit":
                 break
             print(command(conversation, line))
         elif line:
-            answer(conversation, line)
+            answer(conversation, line, content_filter)
     return 0
 
 
@@ -76,8 +82,11 @@ def _edit_lines() -> None:
         import readline  # noqa: F401
 
 
-def answer(conversation: Conversation, question: str) -> None:
-    """Write the answer as it comes. Ctrl-C ends it; what there is stays in the conversation."""
+def answer(conversation: Conversation, question: str, content_filter: ContentFilter | None = None) -> None:
+    """Write the answer as it comes. Ctrl-C ends it; what there is stays in the conversation.
+
+    With a filter it is written sentence by sentence, and what that withholds is neither shown nor remembered.
+    """
     try:
         pieces = conversation.ask(question)
     except ValueError as error:
@@ -85,14 +94,20 @@ def answer(conversation: Conversation, question: str) -> None:
         return
     if conversation.n_forgotten:
         print(f"(the context is full: forgot the first {counted(conversation.n_forgotten, 'turn')})")
+    shown = None if content_filter is None else FilteredText(pieces, content_filter)
     try:
-        for piece in pieces:
+        for piece in pieces if shown is None else shown:
             sys.stdout.write(piece)
             sys.stdout.flush()
-        print(" … (cut: no room for more)" if conversation.is_cut else "")
+        if shown is not None and shown.withheld:
+            print(f"{withheld_notice(shown.withheld)} (this question and its answer are forgotten)")
+        else:
+            print(" … (cut: no room for more)" if conversation.is_cut else "")
     except KeyboardInterrupt:
-        pieces.close()
         print(" … (stopped)")
+    pieces.close()
+    if content_filter is not None and conversation.turns and content_filter.withholds(conversation.turns[-1].answer):
+        conversation.take_back()  # after Ctrl-C the last sentence may not have been checked
     sys.stdout.flush()
 
 

@@ -16,6 +16,7 @@ CHAT_HELP = {
     "frozen_blocks": "so many blocks, and the embeddings, stay as they are",
     "seed": "of the order of examples and dropout",
 }
+EXPAND = "of a GGUF file: make float32 of its weights, instead of multiplying by the few bits that they have"
 EXAMPLES = """\
 examples:
   tinygrad-llm finetune chat --from runs/laptop-1 --embedded instructions --out runs/chat
@@ -47,8 +48,9 @@ def finetune_chat_options(parser: argparse.ArgumentParser, integer, number) -> N
 
 
 def chat_options(parser: argparse.ArgumentParser, integer, number) -> None:
-    help = "the folder that finetune chat made, or of a chat model in Hugging Face's layout"
+    help = "the folder that finetune chat made, or of a chat model in Hugging Face's layout, or a GGUF file"
     parser.add_argument("--from", dest="source", required=True, metavar="FOLDER", help=help)
+    parser.add_argument("--expand", action="store_true", help=EXPAND)
     parser.add_argument("--system", metavar="TEXT", help="what the model is told before the conversation")
     help = "where the folder's template is not known here: the name of the one that it equals"
     parser.add_argument("--template", metavar="NAME", help=help)

@@ -5,16 +5,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from ..data import clean, open_tokens, read_files, write_tokens
+from ..train import evaluate as evaluate_tokens
 from ..train import open_run
-from .objectives import Objective, objective_of
+from .generate import open_writer
+from .objectives import NextToken, beside, objective_of, without_priming
+
+ROWS, ROW_TOKENS = 4, 512  # windows at once, and their length at most, where no run says it
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
+    title, measures, result = _of_run(arguments) if arguments.run else _of_other(arguments)
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+    else:
+        Console(highlight=False).print(_table(title, measures, result))
+    return 0
+
+
+def _of_run(arguments: argparse.Namespace) -> tuple[str, Mapping, dict[str, Any]]:
     run = open_run(arguments.run)
     model, checkpoint = run.load_model(arguments.checkpoint)
     objective = objective_of(run)
@@ -22,18 +39,27 @@ def evaluate(arguments: argparse.Namespace) -> int:
         measured = objective.evaluate_files(model, arguments.corpus, arguments.encoding)
     else:
         measured = objective.measured(objective.evaluate(model))
-    result = measured | {"step": checkpoint.step}
-    if arguments.json:
-        print(json.dumps(result, indent=2))
-    else:
-        Console(highlight=False).print(_table(objective, result))
-    return 0
+    return f"{run.folder}, step {checkpoint.step:,}", objective.measures, measured | {"step": checkpoint.step}
 
 
-def _table(objective: Objective, result: dict[str, Any]) -> Table:
-    table = Table("measure", "value", title=f"{objective.run.folder}, step {result['step']:,}")
+def _of_other(arguments: argparse.Namespace) -> tuple[str, Mapping, dict[str, Any]]:
+    """Of a model that has no text of its own beside it."""
+    if not arguments.corpus:
+        raise ValueError("evaluate --from needs a text to measure the model on: give --corpus FILE")
+    documents, _ = clean(read_files(arguments.corpus, arguments.encoding))
+    model, tokenizer = open_writer(arguments)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "corpus.tokens")
+        written = write_tokens(path, documents, tokenizer)
+        seq_len = min(ROW_TOKENS, model.config.max_seq_len)
+        result = evaluate_tokens(model, open_tokens(path), written.text_bytes, ROWS, seq_len)
+    return Path(arguments.source).name, NextToken.measures, beside(result, without_priming(documents))
+
+
+def _table(title: str, measures: Mapping[str, tuple[str, str]], result: dict[str, Any]) -> Table:
+    table = Table("measure", "value", title=title)
     table.columns[1].justify = "right"
-    for name, (label, written) in objective.measures.items():
+    for name, (label, written) in measures.items():
         if name in result:
             table.add_row(label, format(result[name], written))
     return table

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ..generate import beam_search, generate_tokens
+from ..models import GPT, Llama
 from ..text import BPETokenizer, CharTokenizer
 from ..train import open_run
+from ..train.fine_tuned import Tokenizer, open_model
+from .filter import filtered, open_filter
 
 INSTEAD = {  # what is to be done with models that do not go on with a text
     "bert": "a BERT, which does not write, but fills blanks: tinygrad-llm fill-mask --from {} 'Return the [MASK] of "
@@ -29,21 +32,34 @@ def generate(arguments: argparse.Namespace) -> int:
     if "" in arguments.stop:
         raise ValueError("--stop must not be empty: give the text to end at")
     check_beams(arguments)
-    run = open_run(arguments.run)
-    if run.config.model in INSTEAD:
-        raise ValueError(f"{arguments.run!r} holds {INSTEAD[run.config.model].format(shlex.quote(arguments.run))}")
-    tokenizer = run.tokenizer
+    model, tokenizer = open_writer(arguments)
     prompt = prompt_ids(tokenizer, arguments.prompt)
-    model, _ = run.load_model(arguments.checkpoint)
+    content_filter = open_filter(arguments.filter) if arguments.filter else None
     for number, ids in enumerate(texts(model, tokenizer, prompt, arguments)):
         if arguments.n_samples > 1:
             print(f"{'' if number == 0 else chr(10)}--- {number + 1}")
         sys.stdout.write(arguments.prompt)
-        for piece in until(stream_text(tokenizer, ids), arguments.stop):
+        for piece in filtered(until(stream_text(tokenizer, ids), arguments.stop), content_filter, arguments.prompt):
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()
     return 0
+
+
+def open_writer(arguments: argparse.Namespace) -> tuple[GPT | Llama, Tokenizer]:
+    """The model of --run or --from. Raises ValueError for one that does not go on with a text."""
+    if arguments.run is None:
+        model, tokenizer = open_model(arguments.source, keep_quantized=not arguments.expand)
+        require_writer(type(model).__name__.lower(), arguments.source)
+        return model, tokenizer
+    run = open_run(arguments.run)
+    require_writer(run.config.model, arguments.run)
+    return run.load_model(arguments.checkpoint)[0], run.tokenizer
+
+
+def require_writer(kind: str, source: str) -> None:
+    if kind in INSTEAD:
+        raise ValueError(f"{source!r} holds {INSTEAD[kind].format(shlex.quote(source))}")
 
 
 def check_beams(arguments: argparse.Namespace) -> None:

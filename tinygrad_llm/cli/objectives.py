@@ -68,6 +68,23 @@ class OnText:
             return self.measured(self.evaluate(model, path), documents)
 
 
+def without_priming(documents: list[Document]) -> CompressionBaseline:
+    """What compressors make of other text than a run's."""
+    return compression_bits_per_byte("", join_documents(documents))
+
+
+def beside(result: Evaluation, baselines: CompressionBaseline) -> dict[str, float]:
+    """What is measured of a model that writes, beside compressors on the same text."""
+    return {
+        "loss": result.loss,
+        "perplexity": result.perplexity,
+        "bits_per_byte": result.bits_per_byte,
+        "zlib_bits_per_byte": baselines.zlib_bits_per_byte,
+        "lzma_bits_per_byte": baselines.lzma_bits_per_byte,
+        "tokens": result.n_targets,
+    }
+
+
 @dataclass(frozen=True)
 class NextToken(OnText):
     """Predict each next token."""
@@ -119,15 +136,7 @@ class NextToken(OnText):
 
     def measured(self, result: Evaluation, documents: list[Document] | None = None) -> dict[str, float]:
         """For `evaluate`; of documents, if the text was another one."""
-        baselines = self.baselines if documents is None else compression_bits_per_byte("", join_documents(documents))
-        return {
-            "loss": result.loss,
-            "perplexity": result.perplexity,
-            "bits_per_byte": result.bits_per_byte,
-            "zlib_bits_per_byte": baselines.zlib_bits_per_byte,
-            "lzma_bits_per_byte": baselines.lzma_bits_per_byte,
-            "tokens": result.n_targets,
-        }
+        return beside(result, self.baselines if documents is None else without_priming(documents))
 
     def scaled(self, loss: float) -> float:
         """A loss in training, in the unit of the loss curve."""

@@ -33,13 +33,15 @@ from ..files import new_folder, read_json, write_json
 from ..models import BERT, GPT, Llama
 from ..nn import Linear, init
 from ..nn.lora import LoRALinear, lora_layers, put_lora
-from .configs import Settings
+from .configs import MOST_NUMBER, Settings
+from .model_card import refresh_card
 from .names import FAMILIES, Family
 from .pretrained import MODELS
 from .weights import WeightFiles, _shapes, listed
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+LEAST_ALPHA = 1e-30  # below it, what it scales is no number of float32 any more
 KEEP_THE_BASE = (True, False, "gaussian", "eva", "orthogonal")  # ways to start that leave the model's own weights alone
 
 
@@ -69,6 +71,7 @@ def save_adapter(
 
         write_json(building / CONFIG, config)
         save_file(arrays, building / WEIGHTS, {"format": "pt"})
+        refresh_card(building)
 
 
 def _config(model, family: Family, facts: Mapping[str, tuple[int, float]], dropout: float, base: str) -> dict:
@@ -124,6 +127,9 @@ def load_adapter(
     path = folder / CONFIG
     settings = Settings(path, read_json(path, "give the folder of an adapter in PEFT's layout"))
     _require_plain(settings)
+    dropout = settings.number("lora_dropout", 0.0)
+    if not 0 <= dropout <= 1:
+        raise settings.wrong("lora_dropout", "between 0 and 1")
     if lora_layers(model):
         raise ValueError("load_adapter: the model has adapters already: take them out with remove_lora, or merge them")
     files = _AdapterFile(folder)
@@ -139,7 +145,6 @@ def load_adapter(
         if pairs.keys() & set(theirs):
             found[name] = _joined(settings, files, [(each, pairs.get(each)) for each in theirs], linear[name])
     model.requires_grad_(False)
-    dropout = settings.number("lora_dropout", 0.0)
     for name, (a, b, alpha) in found.items():
         with init.skip_init():
             layer = put_lora(model, name, len(a), alpha, dropout, rng)
@@ -184,12 +189,12 @@ def _scale(settings: Settings, module: str, rank: int) -> float:
     if not isinstance(patterns, dict):
         raise settings.wrong("alpha_pattern", "an object of names and numbers")
     for end, value in patterns.items():
-        if not re.fullmatch(r"[\w.]+", end) or type(value) not in (int, float):
+        if not re.fullmatch(r"[\w.]+", end) or type(value) not in (int, float) or not abs(value) < MOST_NUMBER:
             raise settings.wrong("alpha_pattern", "an object of ends of names, without further patterns, and numbers")
         if f".{module}".endswith(f".{end}"):
             alpha = value
             break
-    if not alpha > 0:
+    if not alpha > LEAST_ALPHA:
         raise settings.wrong("lora_alpha", "above 0, and so must each in alpha_pattern")
     root = settings.flag("use_rslora", False)
     return alpha / (math.sqrt(rank) if root else rank) if rank else 0.0

@@ -19,16 +19,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import new_folder, read_json, write_json
+from ..json_text import shortened
 from ..models import BERT, GPT, Llama
 from ..nn import init, lora_layers
+from ..nn.block_quantized import BlockQuantized
 from ..nn.quantized import is_quantized, quantize_structure
 from .configs import QUANTIZATION, READERS, WRITERS, Settings, read_quantization
+from .gguf import GGUFFile, is_gguf
+from .gguf_llama import gguf_chat_template, gguf_tokenizer, load_gguf
+from .model_card import refresh_card
 from .names import FAMILIES, Entry, Family, entries
 from .sentence_transformers import Pooling, read_pooling, write_pooling
+from .sizes import require_enough_weights
 from .weights import HALVES, MAX_SHARD_BYTES, QUANTIZED_STEM, STEM, WeightFiles, listed, write_weights
 
 if TYPE_CHECKING:
-    from ..text import BPETokenizer, CharTokenizer, WordPieceTokenizer
+    from ..text import BPETokenizer, CharTokenizer, ChatTemplate, WordPieceTokenizer
 
 MODELS = {"gpt2": GPT, "bert": BERT, "llama": Llama}
 
@@ -46,13 +52,30 @@ class Pretrained:
         """Raises FileNotFoundError where the folder has none, ValueError where it is of a kind we do not follow."""
         from ..text import load_tokenizer
 
-        return load_tokenizer(self.folder)
+        return gguf_tokenizer(GGUFFile(self.folder)) if is_gguf(self.folder) else load_tokenizer(self.folder)
+
+
+def chat_template_of(folder: str | os.PathLike) -> ChatTemplate:
+    """Of a model's folder or GGUF file.
+
+    Raises FileNotFoundError where there is none, ValueError where it is of no family known here.
+    """
+    from ..text import load_chat_template
+
+    folder = Path(folder)
+    return gguf_chat_template(GGUFFile(folder)) if is_gguf(folder) else load_chat_template(folder)
 
 
 def load_pretrained(
-    folder: str | os.PathLike, *, dropout: float | None = None, rng: np.random.Generator | None = None
+    folder: str | os.PathLike,
+    *,
+    dropout: float | None = None,
+    rng: np.random.Generator | None = None,
+    keep_quantized: bool = False,
 ) -> Pretrained:
     """The GPT-2, BERT or Llama in a folder of Hugging Face's layout: config.json and model.safetensors, or shards.
+
+    Or the Llama in a GGUF file, whose weights become float32, or stay the blocks of 4 or 8 bits that they are.
 
     float16 and bfloat16 weights become float32; those that `nn.quantize` made stay int8. `dropout` replaces the rates
     in config.json; `rng` is where dropout masks come from. A BERT gets a pooler and a masked-LM head where the files
@@ -61,6 +84,10 @@ def load_pretrained(
     missing, unexpected and wrongly shaped weights.
     """
     folder = Path(folder)
+    if is_gguf(folder):
+        if dropout:
+            raise ValueError(f"{str(folder)!r} holds a Llama, which has no dropout: leave dropout={dropout} out")
+        return Pretrained(folder, load_gguf(folder, keep_quantized), None)
     path = folder / "config.json"
     settings = Settings(path, read_json(path, "give the folder of a model in Hugging Face's layout"))
     if settings.data.get("model_type") not in list(FAMILIES):  # a list: what JSON holds may have no hash
@@ -68,7 +95,7 @@ def load_pretrained(
     quantized = read_quantization(settings)
     family, files = FAMILIES[settings.data["model_type"]], WeightFiles(folder, QUANTIZED_STEM if quantized else STEM)
     names = _full_names(family, files.shapes)
-    model = _build(settings, family, names, dropout, rng)
+    model = _build(settings, family, files, names, dropout, rng)
     if quantized:
         quantize_structure(model)
     table = list(entries(family, model))
@@ -92,7 +119,9 @@ def _full_names(family: Family, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _build(settings: Settings, family: Family, names: dict[str, str], dropout, rng) -> GPT | BERT | Llama:
+def _build(
+    settings: Settings, family: Family, files: WeightFiles, names: dict[str, str], dropout, rng
+) -> GPT | BERT | Llama:
     """The model without its weights. Raises ValueError, with the file's name, where the settings are impossible."""
     path = settings.path
     try:
@@ -102,12 +131,13 @@ def _build(settings: Settings, family: Family, names: dict[str, str], dropout, r
             config = dataclasses.replace(config, pooler=heads[0], masked_lm=heads[1])
         if config.n_layers > len(names):
             raise ValueError(f"{path} tells of {config.n_layers:,} layers, which is more than there are weights")
+        require_enough_weights(path, config, (files.shapes[name] for name in names.values()))
         with init.skip_init():
             return MODELS[family.model_type](config, rng)
     except MemoryError:
         raise ValueError(f"{path} describes a model that is larger than this machine's memory") from None
     except (TypeError, ValueError) as error:
-        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise ValueError(shortened(error, 1000) if str(path) in str(error) else f"{path}: {shortened(error)}") from None
 
 
 def _require_fit(files: WeightFiles, family: Family, table: list[Entry], shapes: dict[str, tuple[int, ...]]) -> None:
@@ -147,7 +177,7 @@ def save_pretrained(
     max_shard_bytes: int = MAX_SHARD_BYTES,
     dtype: str | None = None,
 ) -> None:
-    """Write the model into a new folder that transformers and `load_pretrained` open.
+    """Write the model into a new folder that transformers and `load_pretrained` open, with a card, README.md.
 
     With `pooling` it is a sentence-transformers folder too. A GPT without biases gets biases of 0, for GPT-2 has them.
     `dtype` "float16" or "bfloat16" rounds all weights to half the size. A quantised model keeps its int8 weights, and
@@ -155,6 +185,20 @@ def save_pretrained(
     Raises ValueError where the folder exists and is not empty, for a model with adapters, another dtype or one with a
     quantised model, and for a weight that is too large for float16; TypeError for another kind of model.
     """
+    with new_folder(folder, "choose another folder, or remove it first") as building:
+        write_pretrained(model, building, tokenizer, pooling, max_shard_bytes=max_shard_bytes, dtype=dtype)
+
+
+def write_pretrained(
+    model: GPT | BERT | Llama,
+    folder: Path,
+    tokenizer: BPETokenizer | CharTokenizer | WordPieceTokenizer | None = None,
+    pooling: Pooling | None = None,
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    dtype: str | None = None,
+) -> None:
+    """As `save_pretrained`, into a folder that exists, beside what else belongs to the model. Raises the same."""
     model_type = next((name for name, kind in MODELS.items() if isinstance(model, kind)), None)
     if model_type is None:
         raise TypeError(f"save_pretrained writes a GPT, BERT or Llama, not a {type(model).__name__}")
@@ -164,6 +208,8 @@ def save_pretrained(
             "remove_lora(merge(model))"
         )
     quantized = is_quantized(model)
+    if any(isinstance(module, BlockQuantized) for module in model.modules()):
+        raise ValueError("save_pretrained: the weights are in blocks, as GGUF files have them: dequantize() the model")
     _check_dtype(dtype, quantized)
     family, arrays = FAMILIES[model_type], {}
     parameters = dict(model.named_parameters())
@@ -176,15 +222,15 @@ def save_pretrained(
     config = {"model_type": model_type} | WRITERS[model_type](model.config) | _special_ids(model_type, tokenizer)
     config |= {"torch_dtype": dtype} if dtype else {}
     config |= {"quantization_config": QUANTIZATION} if quantized else {}
-    with new_folder(folder, "choose another folder, or remove it first") as building:
-        write_json(building / "config.json", config)
-        write_weights(building, arrays, max_shard_bytes, QUANTIZED_STEM if quantized else STEM, dtype)
-        if tokenizer is not None:
-            tokenizer.save(building / "tokenizer.json")
-            settings = _tokenizer_config(getattr(tokenizer, "special_tokens", {}), model.config.max_seq_len)
-            write_json(building / "tokenizer_config.json", settings)
-        if pooling is not None:
-            write_pooling(building, pooling, model.config.d_model, model.config.max_seq_len)
+    write_json(folder / "config.json", config)
+    write_weights(folder, arrays, max_shard_bytes, QUANTIZED_STEM if quantized else STEM, dtype)
+    if tokenizer is not None:
+        tokenizer.save(folder / "tokenizer.json")
+        settings = _tokenizer_config(getattr(tokenizer, "special_tokens", {}), model.config.max_seq_len)
+        write_json(folder / "tokenizer_config.json", settings)
+    if pooling is not None:
+        write_pooling(folder, pooling, model.config.d_model, model.config.max_seq_len)
+    refresh_card(folder)
 
 
 def _check_dtype(dtype: str | None, quantized: bool) -> None:

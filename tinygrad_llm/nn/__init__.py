@@ -4,6 +4,7 @@ from .activation import GELU, ReLU, SiLU
 from .attention import CausalSelfAttention
 from .bidirectional_attention import BidirectionalSelfAttention
 from .block import PostNormBlock, PreNormBlock
+from .block_quantized import BlockEmbedding, BlockLinear
 from .container import ModuleDict, ModuleList, Sequential
 from .cross_attention import CrossAttention
 from .decoder_block import DecoderBlock
@@ -36,6 +37,8 @@ from .rotary import LinearScaling, Llama3Scaling, RotaryEmbedding
 __all__ = [
     "GELU",
     "BidirectionalSelfAttention",
+    "BlockEmbedding",
+    "BlockLinear",
     "CausalSelfAttention",
     "CrossAttention",
     "DecoderBlock",

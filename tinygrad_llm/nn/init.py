@@ -44,14 +44,21 @@ def generator(rng: np.random.Generator | None) -> np.random.Generator:
 
 def uniform(shape: tuple[int, ...], bound: float, rng: np.random.Generator) -> Parameter:
     if _skipped.get():
-        return Parameter(np.empty(shape, np.float32))
+        return _untouched(shape)
     return Parameter(rng.uniform(-bound, bound, shape).astype(np.float32))
 
 
 def normal(shape: tuple[int, ...], std: float, rng: np.random.Generator) -> Parameter:
     if _skipped.get():
-        return Parameter(np.empty(shape, np.float32))
+        return _untouched(shape)
     return Parameter((std * rng.standard_normal(shape)).astype(np.float32))
+
+
+def _untouched(shape: tuple[int, ...]) -> Parameter:
+    """Memory that is never written to is never taken: a copy of it, as `Parameter(data)` makes one, would."""
+    parameter = Parameter(0.0)
+    parameter.data = np.empty(shape, np.float32)
+    return parameter
 
 
 def kaiming_uniform(shape: tuple[int, ...], fan_in: int, rng: np.random.Generator) -> Parameter:

@@ -29,7 +29,7 @@ from . import init
 from .dropout import Dropout
 from .linear import Linear
 from .module import Module, Parameter
-from .quantized import QuantizedLinear
+from .quantized import Quantized
 
 IN_BLOCKS = ("blocks.*",)
 
@@ -104,7 +104,7 @@ class LoRALinear(Module):
 
         Raises ValueError for a quantised base, in whose bytes the correction would mostly be lost.
         """
-        if isinstance(self.base, QuantizedLinear):
+        if isinstance(self.base, Quantized):
             raise ValueError("LoRALinear: bytes cannot take up a small correction: merge(dequantize(model)).")
         if not self.merged:
             self._weight_before = self.base.weight.data
@@ -202,7 +202,7 @@ def merge(model: Module) -> Module:
     Raises ValueError for a model without adapters, and for a quantised one, before anything is changed.
     """
     layers = _required(model, "merge")
-    for layer in sorted(layers, key=lambda layer: not isinstance(layer.base, QuantizedLinear)):
+    for layer in sorted(layers, key=lambda layer: not isinstance(layer.base, Quantized)):
         layer.merge()
     return model
 

@@ -12,7 +12,7 @@ what is trained beside them, but not to q and s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -29,7 +29,10 @@ from .module import Module, Parameter
 
 
 class Quantized(Module):
-    """What quantised layers share: `int8_weight` (N, K) and `scale` (N,), which are saved and loaded as parameters."""
+    """What quantised layers share: `int8_weight` (N, K) and `scale` (N,), which are saved and loaded as parameters.
+
+    In block_quantized.py they are in blocks instead.
+    """
 
     def _hold(self, int8_weight: np.ndarray, scale: np.ndarray) -> None:
         self.int8_weight = Parameter(int8_weight, requires_grad=False)
@@ -40,12 +43,20 @@ class Quantized(Module):
 
     @property
     def weight(self) -> Tensor:
-        """scale ⊙ int8_weight (N, K): a new tensor, so that changing it changes nothing."""
-        return Tensor._from_array(dequantized(self.int8_weight.data, self.scale.data, self.scale.dtype))
+        """The matrix (N, K) as floats: a new tensor, so that changing it changes nothing."""
+        return Tensor._from_array(self.floats())
 
     @weight.setter
     def weight(self, weight: Tensor) -> None:
         raise TypeError(f"{type(self).__name__}: weight is made of int8_weight and scale; dequantize() to change it.")
+
+    def floats(self) -> np.ndarray:
+        """scale ⊙ int8_weight (N, K)."""
+        return dequantized(self.int8_weight.data, self.scale.data, self.scale.dtype)
+
+    def block_bytes(self) -> int:
+        """The memory of weights that are no parameters."""
+        return 0
 
 
 class QuantizedLinear(Quantized, Linear):
@@ -133,12 +144,15 @@ def quantize(model: Module) -> Module:
     that of the model before. Raises ValueError for a model without such layers, and for weights that are not finite,
     which leaves the layers before it quantised.
     """
-    return _replace(model, {kind: quantized.from_float for kind, quantized in QUANTIZED.items()}, "quantize")
+    return _replace(
+        model, lambda layer: type(layer) in QUANTIZED and QUANTIZED[type(layer)].from_float(layer), "quantize"
+    )
 
 
 def quantize_structure(model: Module) -> Module:
     """As `quantize`, with weights still to be loaded: those of `model` are not looked at."""
-    return _replace(model, {kind: quantized.like for kind, quantized in QUANTIZED.items()}, "quantize_structure")
+    make = lambda layer: type(layer) in QUANTIZED and QUANTIZED[type(layer)].like(layer)  # noqa: E731
+    return _replace(model, make, "quantize_structure")
 
 
 def dequantize(model: Module) -> Module:
@@ -146,29 +160,30 @@ def dequantize(model: Module) -> Module:
 
     Raises ValueError for a model without layers of either kind.
     """
-    return _replace(model, {quantized: quantized.to_float for quantized in QUANTIZED.values()}, "dequantize")
+    return _replace(model, lambda layer: isinstance(layer, Quantized) and layer.to_float(), "dequantize")
 
 
-def _replace(model: Module, makers: Mapping[type, Callable[[Module], Module]], owner: str) -> Module:
-    kinds = (*QUANTIZED, *QUANTIZED.values())
-    if not any(type(module) in kinds for _, module in model.named_modules() if module is not model):
+def _replace(model: Module, make: Callable[[Module], Module | bool], owner: str) -> Module:
+    """`make` gives the layer to put in place of one, or False."""
+    below = [module for module in model.modules() if module is not model]
+    if not any(type(module) in QUANTIZED or isinstance(module, Quantized) for module in below):
         raise ValueError(f"{owner}: {type(model).__name__} holds no Linear and no Embedding: nothing to do.")
-    _replace_below(model, "", makers, WeakKeyDictionary())
+    _replace_below(model, "", make, WeakKeyDictionary())
     return model
 
 
-def _replace_below(parent: Module, prefix: str, makers: Mapping, made: WeakKeyDictionary) -> None:
+def _replace_below(parent: Module, prefix: str, make: Callable, made: WeakKeyDictionary) -> None:
     """`made` knows the new one of a layer that stands in several places; it keeps no layer alive that is in none."""
     for name, child in list(parent.named_children()):
-        if type(child) not in makers:
-            _replace_below(child, f"{prefix}{name}.", makers, made)
-            continue
-        if child not in made:
-            try:
-                made[child] = makers[type(child)](child).train(child.training)
-            except ValueError as error:
-                raise ValueError(f"{prefix}{name}: {error}") from None
-        setattr(parent, name, made[child])
+        try:
+            new = made.get(child) or make(child)
+        except ValueError as error:
+            raise ValueError(f"{prefix}{name}: {error}") from None
+        if new:
+            made[child] = new.train(child.training)
+            setattr(parent, name, new)
+        else:
+            _replace_below(child, f"{prefix}{name}.", make, made)
 
 
 def is_quantized(model: Module) -> bool:
@@ -177,5 +192,6 @@ def is_quantized(model: Module) -> bool:
 
 
 def weight_bytes(model: Module) -> int:
-    """The memory of all parameters; shared ones count once."""
-    return sum(parameter.data.nbytes for parameter in model.parameters())
+    """The memory of all weights; shared ones count once."""
+    in_blocks = sum(layer.block_bytes() for layer in model.modules() if isinstance(layer, Quantized))
+    return sum(parameter.data.nbytes for parameter in model.parameters()) + in_blocks

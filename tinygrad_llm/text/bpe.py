@@ -16,6 +16,7 @@ from operator import index
 import numpy as np
 
 from ..files import read_json, write_json
+from ..json_text import shortened
 from . import hf_json
 from .bpe_merge import WordMerger, merge_table, ordinary_ids
 from .bpe_train import learn_merges
@@ -34,21 +35,29 @@ class BPETokenizer:
         tokenizer.decode(ids)                       # "Hello, world"
 
     Attributes: `vocab_size`; `tokens`, the bytes of each token by id; `merges`, the pairs of ids in the order
-    learned; `special_tokens`, name to id; `eos_id`, the id of `<|endoftext|>` or None.
+    learned; `special_tokens`, name to id; `eos_id`, the id of `<|endoftext|>` or None; `split_digits`, whether each
+    digit is a word of its own (split.py); `missing_bytes`, which no token of the vocabulary begins with: some
+    tokenizers have none for bytes that they never saw, and leave them out of a text, as Hugging Face's does.
     """
 
     def __init__(
-        self, tokens: Sequence[bytes], merges: Sequence[tuple[int, int]], special_tokens: Mapping[str, int]
+        self,
+        tokens: Sequence[bytes],
+        merges: Sequence[tuple[int, int]],
+        special_tokens: Mapping[str, int],
+        split_digits: bool = False,
     ) -> None:
         """Raises ValueError where the three do not fit together."""
         self.tokens = list(tokens)
         self.merges = list(merges)
         self.special_tokens = dict(special_tokens)
         self.vocab_size = len(self.tokens)
+        self.split_digits = split_digits
         self.eos_id = self.special_tokens.get(END_OF_TEXT)
 
         ordinary = ordinary_ids(self.tokens, self.special_tokens)
-        self._byte_ids = [ordinary[bytes([byte])] for byte in range(256)]
+        self._byte_ids = [ordinary.get(bytes([byte]), -1) for byte in range(256)]
+        self.missing_bytes = bytes(byte for byte, token_id in enumerate(self._byte_ids) if token_id < 0)
         self._merge_table = merge_table(self.tokens, self.merges, ordinary)
         self._dtype = np.dtype(np.uint16 if self.vocab_size <= 2**16 else np.uint32)
 
@@ -98,7 +107,7 @@ class BPETokenizer:
         new = [name for name in _names(names) if name not in self.special_tokens]
         special_ids = {name: self.vocab_size + number for number, name in enumerate(new)}
         tokens = self.tokens + [name.encode("utf-8") for name in new]
-        return BPETokenizer(tokens, self.merges, self.special_tokens | special_ids)
+        return BPETokenizer(tokens, self.merges, self.special_tokens | special_ids, self.split_digits)
 
     def encode(self, text: str, allowed_special: Collection[str] | str = ()) -> list[int]:
         """The token ids of `text`, in order.
@@ -131,7 +140,7 @@ class BPETokenizer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write Hugging Face's `tokenizer.json`."""
-        write_json(path, hf_json.to_json(self.tokens, self.merges, self.special_tokens))
+        write_json(path, hf_json.to_json(self.tokens, self.merges, self.special_tokens, self.split_digits))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "BPETokenizer":
@@ -140,7 +149,7 @@ class BPETokenizer:
         try:
             return cls(*hf_json.from_json(data))
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{path}: {shortened(error)}") from None
 
     @classmethod
     def load_gpt2(
@@ -158,7 +167,7 @@ class BPETokenizer:
         try:
             return cls(*hf_json.from_vocab(vocab, merges, {name: vocab.get(name) for name in special_tokens}))
         except ValueError as error:
-            raise ValueError(f"{vocab_path}, {merges_path}: {error}") from None
+            raise ValueError(f"{vocab_path}, {merges_path}: {shortened(error)}") from None
 
     def __repr__(self) -> str:
         return f"BPETokenizer(vocab_size={self.vocab_size:,}, special_tokens={list(self.special_tokens)})"
@@ -179,7 +188,7 @@ class BPETokenizer:
 
     @cached_property
     def _merger(self) -> WordMerger:
-        return WordMerger(self._byte_ids, self._merge_table)
+        return WordMerger(self._byte_ids, self._merge_table, self.split_digits)
 
 
 def _names(special_tokens: Sequence[str]) -> list[str]:

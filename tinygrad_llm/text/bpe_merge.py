@@ -23,8 +23,9 @@ def merge_word_ref(ids: list[int], table: MergeTable) -> list[int]:
 class WordMerger:
     """Encodes text word by word: the merges in the form the kernel takes."""
 
-    def __init__(self, byte_ids: Sequence[int], table: MergeTable) -> None:
-        """`byte_ids`: the ids of the 256 bytes."""
+    def __init__(self, byte_ids: Sequence[int], table: MergeTable, split_digits: bool = False) -> None:
+        """`byte_ids`: the ids of the 256 bytes, −1 for one that has none; `split_digits` as in split.py."""
+        self.split_digits = split_digits
         self.byte_ids = np.array(byte_ids, dtype=np.int64)
         n_slots = 1 << (4 * len(table)).bit_length()
         self.keys, self.values = np.full(n_slots, EMPTY, dtype=np.int64), np.empty(n_slots, dtype=np.int64)
@@ -36,7 +37,7 @@ class WordMerger:
         return [self._encode_piece(piece) for piece in utf8_pieces(text)]
 
     def _encode_piece(self, piece: np.ndarray) -> np.ndarray:
-        ends = word_ends(piece)
+        ends = word_ends(piece, self.split_digits)
         longest = int(np.diff(ends, prepend=0).max())
         row, merges = np.empty(longest + 2, dtype=np.int64), np.empty(4 * (longest + 1), dtype=np.int64)
         ids, n_ids = np.empty(len(piece), dtype=np.uint32), np.zeros(1, dtype=np.int64)
@@ -59,11 +60,11 @@ def ordinary_ids(tokens: Sequence[bytes], special_tokens: Mapping[str, int]) -> 
         if not token or token in ids:
             raise ValueError(f"the token {_show(token)} at id {token_id} is empty or stands there a second time")
         ids[token] = token_id
-    missing = [byte for byte in range(256) if bytes([byte]) not in ids]
+    missing = [byte for byte in b"\t\n\r" + bytes(range(0x20, 0x7F)) if bytes([byte]) not in ids]
     if missing:
         raise ValueError(
-            f"the vocabulary lacks {len(missing)} of the 256 bytes, the first is 0x{missing[0]:02x}, so it "
-            "cannot write every text: in Hugging Face tokenizers, train it with initial_alphabet"
+            f"the vocabulary lacks {len(missing)} of the bytes of plain ASCII text, the first is 0x{missing[0]:02x}, "
+            "so it cannot write every text: in Hugging Face tokenizers, train it with initial_alphabet"
         )
     return ids
 

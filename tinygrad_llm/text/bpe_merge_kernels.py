@@ -17,14 +17,19 @@ LONG_WORD = 32  # bytes
 def encode_kernel(out, n_out, text, ends, byte_ids, keys, values, row, merges):
     """The token ids of all words, one word after another. `row` and `merges` are space to work in.
 
+    A byte without a token, whose id is −1, is left out, and its neighbours meet.
+
     Two ways to merge: most words have a few bytes, where it costs next to nothing to look for the best merge from the
     start each time; but n bytes take n² steps that way, and a word can be long: a line of Thai, a row of dashes.
     """
     n_written, start = 0, 0
     for word in range(len(ends)):
-        n = ends[word] - start
-        for i in range(n):
-            row[1 + i] = byte_ids[text[start + i]]
+        n = 0
+        for i in range(start, ends[word]):
+            token = byte_ids[text[i]]
+            if token >= 0:
+                n += 1
+                row[n] = token
         if n < LONG_WORD:
             n = merge_by_scan(row, n, keys, values, merges)
         else:

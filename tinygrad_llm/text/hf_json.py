@@ -1,8 +1,9 @@
 """Hugging Face's `tokenizer.json` for byte-level BPE, and the two files of GPT-2 it grew from.
 
 The file describes a pipeline: normalizer → pre-tokenizer → model → post-processor, and a decoder. Here the
-pre-tokenizer and the decoder are "ByteLevel" (split.py and byte_alphabet.py), the model is "BPE", and the
-others are absent. What this package would not follow exactly is refused: the ids are always Hugging Face's.
+pre-tokenizer and the decoder are "ByteLevel" (split.py and byte_alphabet.py), maybe with "Digits" before, the model is
+"BPE", and the others are absent. What this package would not follow exactly is refused: the ids are always Hugging
+Face's.
 """
 
 import os
@@ -16,10 +17,14 @@ from .checks import check_text
 Parts = tuple[list[bytes], list[tuple[int, int]], dict[str, int]]  # tokens, merges, special tokens
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+_DIGITS = {"type": "Digits", "individual_digits": True}
 
 
 def to_json(
-    tokens: Sequence[bytes], merges: Sequence[tuple[int, int]], special_tokens: Mapping[str, int]
+    tokens: Sequence[bytes],
+    merges: Sequence[tuple[int, int]],
+    special_tokens: Mapping[str, int],
+    split_digits: bool = False,
 ) -> dict[str, Any]:
     """The content of `tokenizer.json`."""
     names = [to_visible(token) for token in tokens]
@@ -31,7 +36,7 @@ def to_json(
         "padding": None,
         "added_tokens": [added_token(name, token_id) for name, token_id in special_tokens.items()],
         "normalizer": None,
-        "pre_tokenizer": _BYTE_LEVEL,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [_DIGITS, _BYTE_LEVEL]} if split_digits else _BYTE_LEVEL,
         "post_processor": None,
         "decoder": _BYTE_LEVEL,
         "model": {
@@ -49,11 +54,12 @@ def to_json(
     }
 
 
-def from_json(data: Mapping[str, Any]) -> Parts:
-    """The tokens, merges and special tokens of a `tokenizer.json`.
+def from_json(data: Mapping[str, Any]) -> tuple[*Parts, bool]:
+    """The tokens, merges and special tokens of a `tokenizer.json`, and whether it splits digits.
 
     Raises ValueError, with what was wrong, where it is broken or asks for more than byte-level BPE does.
     """
+    data, split_digits = _without_digits(data)
     _check_pipeline(data)
     model = expect(data.get("model"), dict, "model")
     if model.get("type", "BPE") != "BPE":
@@ -64,7 +70,16 @@ def from_json(data: Mapping[str, Any]) -> Parts:
             raise ValueError(f"model.{option} is {model[option]!r}, which is not supported: it must be null or false")
     special_tokens = read_special_tokens(data)
     merges = expect(model.get("merges"), list, "model.merges")
-    return from_vocab(expect(model.get("vocab"), dict, "model.vocab"), merges, special_tokens)
+    return *from_vocab(expect(model.get("vocab"), dict, "model.vocab"), merges, special_tokens), split_digits
+
+
+def _without_digits(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+    """The same file with ByteLevel alone, where each digit is cut out before; and whether it is."""
+    steps = data.get("pre_tokenizer")
+    steps = steps.get("pretokenizers") if isinstance(steps, dict) and steps.get("type") == "Sequence" else None
+    if not isinstance(steps, list) or len(steps) != 2 or steps[0] != _DIGITS:
+        return data, False
+    return {**data, "pre_tokenizer": steps[1]}, True
 
 
 def from_vocab(vocab: Mapping[str, Any], merges: Sequence[Any], special_tokens: Mapping[str, Any]) -> Parts:
@@ -77,7 +92,7 @@ def from_vocab(vocab: Mapping[str, Any], merges: Sequence[Any], special_tokens: 
 def names_by_id(vocab: Mapping[str, Any], special_tokens: Mapping[str, Any]) -> list[str]:
     """The tokens as they are written, each at its id. Raises ValueError where an id is wrong, lacking or doubled."""
     for name, token_id in special_tokens.items():
-        if vocab.get(name, token_id) != token_id:
+        if name in vocab and vocab[name] != token_id:
             raise ValueError(f"the special token {name!r} has the id {token_id}, but {vocab[name]} in the vocabulary")
     names: dict[int, str] = {}
     for name, token_id in {**vocab, **special_tokens}.items():

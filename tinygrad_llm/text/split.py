@@ -6,6 +6,9 @@ The pattern is GPT-2's (Radford et al. 2019; `encoder.py` of the released code).
 it, so that joining the words gives the text back, character for character. Unicode grows: which characters
 are letters is up to the installed `regex`, which may know newer ones than another program does.
 
+Some tokenizers since (SmolLM2's among them) cut out each digit before that, so that every number is a row of digits and
+not a token of its own: `split_digits`. "in 42 days" is then "in", " ", "4", "2", " days".
+
 A regular expression tries its alternatives one after another at each place, and makes a str of each word. The kernels
 here do by hand what the pattern says, on UTF-8 bytes, in two passes: what each character is, looked up in a table that
 was asked from `regex` once; then where the words end.
@@ -23,20 +26,22 @@ GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?
 PIECE_CHARACTERS = 1 << 18
 
 OTHER, LETTER, NUMBER, SPACE, END = 0, 1, 2, 3, 4  # what a character is to the pattern; END follows the last one
+_DIGIT = regex.compile(r"(\p{N})")
 _BEFORE_SPACE = regex.compile(r"(?<=\S)(?=\s)")
 
 
-def split_words_ref(text: str) -> list[str]:
+def split_words_ref(text: str, split_digits: bool = False) -> list[str]:
     """The words of `text` in order, as the pattern finds them."""
-    return regex.findall(GPT2_PATTERN, text)
+    pieces = _DIGIT.split(text) if split_digits else [text]
+    return [word for piece in pieces for word in regex.findall(GPT2_PATTERN, piece)]
 
 
-def split_words(text: str) -> list[str]:
+def split_words(text: str, split_digits: bool = False) -> list[str]:
     """The words of `text` in order. Example: `split_words("Hello, world")` is `["Hello", ",", " world"]`."""
     words = []
     for piece in utf8_pieces(text):
         start = 0
-        for stop in word_ends(piece).tolist():
+        for stop in word_ends(piece, split_digits).tolist():
             words.append(piece[start:stop].tobytes().decode("utf-8"))
             start = stop
     return words
@@ -53,12 +58,12 @@ def utf8_pieces(text: str) -> Iterator[np.ndarray]:
         start = stop
 
 
-def word_ends(text: np.ndarray) -> np.ndarray:
+def word_ends(text: np.ndarray, split_digits: bool = False) -> np.ndarray:
     """Where each word of the UTF-8 bytes `text` ends and the next one starts, int64 (n_words,)."""
     kinds = np.empty(len(text) + 1, dtype=np.uint8)
     kinds_kernel(kinds, text, kinds_of_characters())
     ends, n_words = np.empty(len(text), dtype=np.int64), np.zeros(1, dtype=np.int64)
-    split_kernel(ends, n_words, text, kinds)
+    split_kernel(ends, n_words, text, kinds, split_digits)
     return ends[: n_words[0]]
 
 
@@ -93,7 +98,8 @@ def kinds_kernel(kinds, text, kinds_of_characters):
 
 
 @kernel
-def split_kernel(ends, n_words, text, kinds):
+def split_kernel(ends, n_words, text, kinds, split_digits):
+    alone = NUMBER if split_digits else END  # the kind of character that is a word of its own
     start, n = 0, 0
     while start < len(text):
         stop = start
@@ -101,12 +107,12 @@ def split_kernel(ends, n_words, text, kinds):
             stop = contraction_end(text, start)
         if stop == start:
             first = start
-            if text[start] == 32 and kinds[start + 1] < SPACE:  # the " ?" of the pattern
+            if text[start] == 32 and kinds[start + 1] < SPACE and kinds[start + 1] != alone:  # the " ?" of the pattern
                 first += 1
             kind, stop = kinds[first], first + 1
-            while kinds[stop] == kind:
+            while kinds[stop] == kind and (kind != alone or text[stop] & 0xC0 == 0x80):
                 stop += 1
-            if kind == SPACE and kinds[stop] != END:
+            if kind == SPACE and kinds[stop] != END and kinds[stop] != alone:
                 last = stop - 1  # \s+(?!\S)|\s+: the last space is left for the word that follows, unless it is alone
                 while text[last] & 0xC0 == 0x80:
                     last -= 1

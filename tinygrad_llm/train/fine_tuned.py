@@ -14,12 +14,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..data.columns import required_text
 from ..data.examples import Example
 from ..files import read_json, write_json
 from ..hub import load_pretrained, save_pretrained
+from ..hub.gguf import is_gguf
+from ..json_text import shortened
 from ..models import BERT, GPT, Llama, Seq2Seq
 from ..nn import Module
 from .run import open_run
@@ -27,16 +31,23 @@ from .tasks import TASKS, Classify, FindAnswer, Grade
 from .text_batches import Tokenizer
 
 BASE, HEAD, TASK = "base", "head.safetensors", "task.json"
+SHORTEST_TEXT = 3  # tokens: a frame and something in it
 
 
-def open_model(folder: str | os.PathLike) -> tuple[GPT | BERT | Llama | Seq2Seq, Tokenizer]:
-    """The model and the tokenizer of a run, of a fine-tuned model, or of a folder in Hugging Face's layout.
+def open_model(
+    folder: str | os.PathLike, keep_quantized: bool = False
+) -> tuple[GPT | BERT | Llama | Seq2Seq, Tokenizer]:
+    """The model and the tokenizer of a run, of a fine-tuned model, of a folder in Hugging Face's layout, or of a GGUF
+    file, whose weights may stay in the few bits that they have there.
 
     Raises FileNotFoundError where there is none of them, ValueError where it is broken.
     """
     folder = Path(folder)
     if (folder / TASK).exists() or (folder / BASE).exists():
         folder = _base_of(folder)
+    if is_gguf(folder):
+        pretrained = load_pretrained(folder, keep_quantized=keep_quantized)
+        return pretrained.model, pretrained.tokenizer
     config = read_json(folder / "config.json", "give the folder of a run, or of a model in Hugging Face's layout")
     if "preset" in config:
         run = open_run(folder)
@@ -90,9 +101,29 @@ def load_fine_tuned(folder: str | os.PathLike) -> FineTuned:
     facts = read_json(folder / TASK, "give the folder that `tinygrad-llm finetune` made")
     pretrained = load_pretrained(_base_of(folder))
     try:
-        task = TASKS[facts["kind"]](**facts["settings"])
+        task, max_seq_len = _task(facts), facts["max_seq_len"]
         model = task.new_model(pretrained.model, [], 0.0, np.random.default_rng(0))
         model.head.load_state_dict(load_file(folder / HEAD))
-        return FineTuned(model.eval(), pretrained.tokenizer, task, int(facts["max_seq_len"]))
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise ValueError(f"the fine-tuned model in {str(folder)!r} is damaged ({error}): make it again") from None
+        return FineTuned(model.eval(), pretrained.tokenizer, task, max_seq_len)
+    except (KeyError, TypeError, ValueError, OverflowError, SafetensorError) as error:
+        reason = shortened(error)
+        raise ValueError(f"the fine-tuned model in {str(folder)!r} is damaged ({reason}): make it again") from None
+
+
+def _task(facts: dict[str, Any]) -> Classify | Grade | FindAnswer:
+    """Raises ValueError, or another error that says what is wrong, where the facts are not what `save_head` wrote."""
+    settings, longest = facts["settings"], facts["max_seq_len"]
+    if type(longest) is not int or not SHORTEST_TEXT <= longest < 2**31:
+        raise ValueError(f"max_seq_len must be an integer of at least {SHORTEST_TEXT}")
+    if not isinstance(settings, dict):
+        raise ValueError("its settings must be an object")
+    classes = settings.get("classes", [])
+    if not isinstance(classes, list) or len({required_text(name, "a class") for name in classes}) < len(classes):
+        raise ValueError("its classes must be a list of different names")
+    for name in ("mean", "std"):
+        value = settings.get(name, 1.0)
+        if type(value) not in (int, float) or not abs(value) < 1e30 or (name == "std" and not value > 0):
+            raise ValueError(f"{name} must be a number")
+    if type(settings.get("by_words", False)) is not bool:
+        raise ValueError("by_words must be true or false")
+    return TASKS[facts["kind"]](**settings)
