@@ -15,11 +15,12 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 
 from tinygrad_llm import functional as F
 from tinygrad_llm import nn, no_grad
+from tinygrad_llm.applications import attention_weights
 from tinygrad_llm.models import BERT, GPT, BERTConfig, GPTConfig, Llama, LlamaConfig
 from tinygrad_llm.plots import attention_map
 from tinygrad_llm.plots.maps import token_labels
 from tinygrad_llm.train import open_run
-from tinygrad_llm.train.tracking import BUCKETS, MAX_VALUES, EventWriter, attention_weights
+from tinygrad_llm.train.tracking import BUCKETS, MAX_VALUES, EventWriter
 
 
 def load(folder) -> EventAccumulator:

@@ -9,7 +9,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from .distributed import quiet_other_ranks, require_one_process
 from .errors import explain
+from .interrupt import ended_by_sigterm
 from .parser import parse
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell expects
@@ -17,12 +19,15 @@ INTERRUPTED = 130  # 128 + SIGINT, what a shell expects
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for bad input (one sentence on stderr), 130 for Ctrl-C."""
+    quiet_other_ranks()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows "?" rather than an error
     arguments = parse(sys.argv[1:] if argv is None else list(argv))
     try:
-        return _run(arguments)
+        require_one_process(arguments.command)
+        with ended_by_sigterm():
+            return _run(arguments)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return INTERRUPTED
@@ -44,12 +49,22 @@ def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "pretrain":
             from .pretrain import pretrain as command
+        case "scale":
+            from .scale import scale as command
         case "generate":
             from .generate import generate as command
         case "fill-mask":
             from .fill_mask import fill_mask as command
+        case "look":
+            from .look import look as command
         case "evaluate":
             from .evaluate import evaluate as command
+        case "audit":
+            from .audit import audit as command
+        case "filter":
+            from .filter import filter_texts as command
+        case "filter train":
+            from .filter import filter_train as command
         case "finetune":
             from .finetune import finetune as command
         case "finetune chat":

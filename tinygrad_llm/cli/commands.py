@@ -6,9 +6,13 @@ from .finetune_options import PREDICTING
 
 COMMANDS = {
     "pretrain": "train a GPT, a Llama or a BERT from nothing on text, or an encoder-decoder on pairs",
+    "scale": "find which size of model is best for your text and minutes, by many small runs",
     "generate": "let a trained model write",
     "fill-mask": "let a BERT guess the blanks of a text",
+    "look": "see what a model sees: probabilities, attention, and what each block would have said",
     "evaluate": "measure a trained model: loss, and bits per byte or blanks guessed",
+    "audit": "measure bias, memorisation, calibration and harmful output of a model",
+    "filter": "find insults, threats, private data and other unwanted content in texts",
     "finetune": "adapt a model to a task: classes, grades, or answers in a text",
     "chat": "talk with a model that finetune chat made",
     "classify": "say which class texts are of, by a model that finetune made",
@@ -36,9 +40,15 @@ EXAMPLES = {
         tinygrad-llm pretrain --model bert                       BERT's: it learns to fill blanks
         tinygrad-llm pretrain --preset translate-numbers         an encoder-decoder: it learns to translate
         tinygrad-llm pretrain --preset translate-numbers --pairs phrases.tsv
+        mpiexec -n 4 tinygrad-llm pretrain                       four processes, which share each batch
         tinygrad-llm pretrain --tensorboard                      to watch it by: tensorboard --logdir runs
         tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
         tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",
+    "scale": """\
+        tinygrad-llm scale                                       ten minutes for a law, and what to do with thirty
+        tinygrad-llm scale --minutes 20 --target-minutes 240 --corpus my_book.txt
+        tinygrad-llm scale --resume runs/scale                   go on after Ctrl-C
+        tinygrad-llm scale --resume runs/scale --target-minutes 60""",
     "generate": """\
         tinygrad-llm generate --run runs/laptop-1 --prompt "The iterator"
         tinygrad-llm generate --run runs/laptop-1 --temperature 0.5 --top-k 20 --n-samples 3
@@ -46,9 +56,25 @@ EXAMPLES = {
     "fill-mask": """\
         tinygrad-llm fill-mask "Return the [MASK] of items." --from runs/laptop-1
         tinygrad-llm fill-mask "Return the [MASK] of [MASK]." --from bert-base-uncased --top-k 10 --json""",
+    "look": """\
+        tinygrad-llm look --from runs/laptop-1 --prompt "The iterator"
+        tinygrad-llm look --from runs/chat --chat --prompt "What does json.dumps do?" --max-new-tokens 40
+        tinygrad-llm look --from bert-base-uncased --prompt "Return the [MASK] of items."
+        tinygrad-llm look --from runs/laptop-1 --prompt "for i in" --layer 2 --head 0 --out seen""",
     "evaluate": """\
         tinygrad-llm evaluate --run runs/laptop-1                    on the text kept back in training
         tinygrad-llm evaluate --run runs/laptop-1 --corpus other.txt""",
+    "audit": """\
+        tinygrad-llm audit --from runs/laptop-1
+        tinygrad-llm audit --from all-MiniLM-L6-v2 --out minilm-audit
+        tinygrad-llm audit --plant canaries.json --corpus book.txt --out planted.txt     before pretraining on it
+        tinygrad-llm audit --from runs/planted --canaries canaries.json""",
+    "filter": """\
+        tinygrad-llm filter "You are such a fool." "Kill the child process."
+        tinygrad-llm filter train --out my_filter                the built-in examples, and how good that is
+        tinygrad-llm filter train --data labelled.csv --text-column text --label-column label --out my_filter
+        tinygrad-llm filter "some text" --filter my_filter --json
+        tinygrad-llm generate --run runs/laptop-1 --filter my_filter""",
     "finetune": """\
         tinygrad-llm finetune classify --from runs/laptop-1 --data reviews.csv --text-column review --label-column stars
         tinygrad-llm finetune classify --from all-MiniLM-L6-v2 --embedded packages --out my_classifier
@@ -100,6 +126,7 @@ EXAMPLES = {
         tinygrad-llm notebook 05 --no-open""",
 }
 OPERANDS = {
+    "filter": " [TEXT …]",
     "fill-mask": " TEXT",
     "finetune": " [TASK]",
     "tokenize": " [text]",

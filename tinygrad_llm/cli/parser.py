@@ -10,12 +10,18 @@ import typing
 from collections.abc import Sequence
 
 from ..train.recipes import GROUPS, LAPTOP, PRESETS, PretrainConfig, did_you_mean
-from .chat_options import chat_options, finetune_chat_options
+from .audit_options import audit_options, filter_options, filter_train_options, use_filter_option
+from .chat_options import EXPAND, chat_options, finetune_chat_options
 from .commands import COMMANDS, EXAMPLES, OPERANDS
 from .finetune_options import PREDICTING, finetune_options, predict_options
+from .look_options import look_options
 from .prefer_options import prefer_options
+from .scale_options import scale_options
 
-FINETUNE_KINDS = {"chat": finetune_chat_options, "prefer": prefer_options}
+KINDS = {  # of commands that have others below them, with options of their own
+    "finetune": {"chat": finetune_chat_options, "prefer": prefer_options},
+    "filter": {"train": filter_train_options},
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,8 +41,8 @@ def _help_format(prog: str) -> argparse.HelpFormatter:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments. Exits with code 2 and one sentence, which suggests the nearest name, for what it does not know."""
-    if argv[:1] == ["finetune"] and argv[1:2] and argv[1] in FINETUNE_KINDS:
-        return _parse_finetune(argv[1], argv[2:])
+    if argv[1:2] and argv[1] in KINDS.get(argv[0], ()):
+        return _parse_kind(*argv[:2], argv[2:])
     parser = Parser(
         prog="tinygrad-llm",
         description="A small, readable LLM framework: train GPTs on your CPU and look inside.",
@@ -45,9 +51,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     parsers = {name: _command(commands, name, help) for name, help in COMMANDS.items()}
     _pretrain_options(parsers["pretrain"])
+    scale_options(parsers["scale"], number, _field_option)
     _generate_options(parsers["generate"])
     _fill_mask_options(parsers["fill-mask"])
+    look_options(parsers["look"], integer)
     _evaluate_options(parsers["evaluate"])
+    audit_options(parsers["audit"], integer)
+    filter_options(parsers["filter"])
+    for name in ("generate", "chat"):
+        use_filter_option(parsers[name])
     _quantize_options(parsers["quantize"])
     _tokenize_options(parsers["tokenize"])
     parsers["info"].add_argument("run", nargs="?", metavar="FOLDER", help="a run's folder")
@@ -64,13 +76,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _parse_finetune(kind: str, argv: Sequence[str]) -> argparse.Namespace:
-    """Of `finetune chat` or `finetune prefer`, whose options are other than those of the tasks with labels."""
-    name = f"finetune {kind}"
+def _parse_kind(command: str, kind: str, argv: Sequence[str]) -> argparse.Namespace:
+    """Of `finetune chat` and the like, whose options are other than those of the command above."""
+    name = f"{command} {kind}"
     parser = Parser(prog=f"tinygrad-llm {name}", usage=f"tinygrad-llm {name} [options]")
     parser.add_argument("--debug", action="store_true", help="show where in the program an error arose")
     parser.set_defaults(command=name)
-    FINETUNE_KINDS[kind](parser, integer, number)
+    KINDS[command][kind](parser, integer, number)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(parser, unknown[0])
@@ -110,10 +122,10 @@ def _pretrain_options(parser: Parser) -> None:
         _field_option(groups[field.metadata["group"]], field, types[field.name])
 
 
-def _field_option(group, field: dataclasses.Field, kind: typing.Any) -> None:
+def _field_option(group, field: dataclasses.Field, kind: typing.Any, defaults: PretrainConfig = LAPTOP) -> None:
     """The option of one field of the config; it is in the namespace only where it was given."""
     option = "--" + field.name.replace("_", "-")
-    default = getattr(LAPTOP, field.name)
+    default = getattr(defaults, field.name)
     help = field.metadata["help"] + (f" ({default:g})" if kind is float else f" ({default})" if default != () else "")
     settings = {"dest": f"field_{field.name}", "default": argparse.SUPPRESS, "help": help}
     if kind is bool:
@@ -164,7 +176,7 @@ def _fill_mask_options(parser: Parser) -> None:
 
 def _evaluate_options(parser: Parser) -> None:
     _run_option(parser)
-    help = "other text than the run's validation part: files or folders"
+    help = "other text than the run's validation part: files or folders; needed with --from"
     parser.add_argument("--corpus", nargs="+", metavar="FILE", help=help)
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="of the files (default: utf-8)")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
@@ -210,9 +222,13 @@ def _school_options(parsers: dict[str, Parser]) -> None:
 
 
 def _run_option(parser: Parser) -> None:
-    parser.add_argument("--run", required=True, metavar="FOLDER", help="the folder that pretrain made")
-    help = "best (lowest validation loss, the default) or last"
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--run", metavar="FOLDER", help="the folder that pretrain made")
+    help = "any other model that writes: what finetune chat made, a folder in Hugging Face's layout, a GGUF file"
+    model.add_argument("--from", dest="source", metavar="PATH", help=help)
+    help = "of a run: best (lowest validation loss, the default) or last"
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help=help)
+    parser.add_argument("--expand", action="store_true", help=EXPAND)
 
 
 def integer(text: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..applications import alignment
+from ..applications import alignment, attention_weights
 from ..data import open_tokens
 from ..data.pair_batches import collate_pairs, encode_pair, frame_id
 from ..models import Seq2Seq
@@ -18,7 +18,7 @@ from ..nn import Module
 from ..plots import attention_map, heat_map
 from ..train import Run
 from ..train.pairs import read_pair_file
-from ..train.tracking import EventWriter, attention_weights
+from ..train.tracking import EventWriter
 
 LOOKED_AT = 16  # tokens of the validation text whose attention is drawn; of an encoder-decoder's, tokens of the target
 Draw = Callable[..., None]  # (path, title=…) -> None

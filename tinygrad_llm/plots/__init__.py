@@ -4,6 +4,7 @@ A path that ends in `.png` or `.svg` says which kind. Colours are Okabe and Ito'
 vision can tell apart; lines differ in style as well.
 """
 
+from .audit import audit_figure
 from .calibration import reliability_diagram
 from .curves import loss_curve, running_mean
 from .figures import BLUE, GREEN, ORANGE, PURPLE, SKY, YELLOW, new_figure, save
@@ -21,6 +22,7 @@ __all__ = [
     "YELLOW",
     "Layout",
     "attention_map",
+    "audit_figure",
     "graph",
     "heat_map",
     "layered_graph",

@@ -19,11 +19,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import nn
-from ..autograd import Tensor
-from ..ops.softmax import softmax
-from .metrics import evaluating
-
 BUCKETS = 40  # of a histogram
 MAX_VALUES = 1 << 16  # that a histogram looks at, spread evenly over a larger array
 
@@ -59,6 +54,10 @@ class EventWriter:
 
     def __exit__(self, *error) -> None:
         self._file.close()
+
+    def sync(self) -> None:
+        """Hand over to the system what was added, which else happens every two minutes."""
+        self._file.flush()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers by their tags, such as "train/loss"; tags with the same beginning are shown together."""
@@ -113,49 +112,3 @@ class EventWriter:
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._file.add_event(Event(wall_time=time.time(), step=step, **content))
-
-
-def attention_weights(model: nn.Module, ids: np.ndarray) -> list[np.ndarray]:
-    """Per block, the weights (H, T, T) with which each token of ids (T,) looks at itself and the tokens before it; in
-    a BERT at those after it, too.
-
-    The fused attention never holds them, so they are computed here by the formula; without dropout.
-    """
-    weights = []
-    with evaluating(model):
-        x = _embedded(model, ids)  # (1, T, C)
-        for block in model.blocks:
-            seen = x if isinstance(block, nn.PostNormBlock) else block.norm1(x)
-            is_causal = not isinstance(block.attention, nn.BidirectionalSelfAttention)
-            weights.append(_weights(*_queries_and_keys(block.attention, seen), is_causal))
-            x = block(x)
-    return weights
-
-
-def _embedded(model: nn.Module, ids: np.ndarray) -> Tensor:
-    """What the first block gets of ids (T,)."""
-    from .. import models
-
-    x = model.token_embedding(ids[None])  # (1, T, C)
-    if not isinstance(model, models.Llama):
-        x = x + model.position_embedding(np.arange(len(ids)))
-    return model.norm(x + model.segment_embedding(np.zeros_like(ids))) if isinstance(model, models.BERT) else x
-
-
-def _queries_and_keys(attention: nn.Module, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Both (H, T, D), of x (1, T, C)."""
-    n_heads, (_, T, C) = attention.n_heads, x.shape
-    if isinstance(attention, nn.GroupedQueryAttention):
-        q, k = (attention.rotary(part(x).reshape(1, T, -1, C // n_heads)) for part in (attention.query, attention.key))
-        k = np.repeat(k.data, n_heads // attention.n_kv_heads, axis=2)  # a key head for each query head
-        return q.data[0].swapaxes(0, 1), k[0].swapaxes(0, 1)
-    q, k, _ = attention.qkv(x).data.reshape(T, 3, n_heads, C // n_heads).transpose(1, 2, 0, 3)
-    return q, k
-
-
-def _weights(q: np.ndarray, k: np.ndarray, is_causal: bool) -> np.ndarray:
-    """softmax(q kᵀ / √D)."""
-    T = q.shape[1]
-    scores = q @ k.swapaxes(1, 2) / np.sqrt(np.float32(q.shape[-1]))
-    allowed = np.tri(T, dtype=bool) if is_causal else True
-    return softmax(Tensor(np.where(allowed, scores, -np.inf).astype(q.dtype)), dim=-1).data
