@@ -29,7 +29,8 @@ from tinygrad_llm.train.metrics import bits_per_byte
 ADDS = [
     "tinygrad_llm/train/objectives.py", "tinygrad_llm/train/loop.py", "tinygrad_llm/train/metrics.py",
     "tinygrad_llm/train/corpus.py", "tinygrad_llm/train/recipes.py", "tinygrad_llm/train/build.py",
-    "tinygrad_llm/train/checkpoint.py", "tinygrad_llm/train/run.py", "tinygrad_llm/train/available_memory.py",
+    "tinygrad_llm/train/checkpoint.py",
+    "tinygrad_llm/train/checkpoint_facts.py", "tinygrad_llm/train/run.py", "tinygrad_llm/train/available_memory.py",
     "tinygrad_llm/train/memory.py", "tinygrad_llm/train/tracking.py", "tinygrad_llm/autograd/recompute.py",
 ]  # fmt: skip
 

@@ -115,7 +115,12 @@ def test_the_log_and_the_picture(run):
 
 def test_the_loss_curve_is_in_nats_per_blank(tmp_path, text, monkeypatch):
     drawn = []
-    monkeypatch.setattr("tinygrad_llm.cli.summary.loss_curve", lambda *each, **named: drawn.append((each, named)))
+
+    def draw(path, *each, **named):
+        path.touch()
+        drawn.append(((path, *each), named))
+
+    monkeypatch.setattr("tinygrad_llm.cli.summary.loss_curve", draw)
     pretrain(tmp_path / "run", text, *BERT_RUN, "--steps", "2")
     ((_, train, validation, levels),), (named,) = zip(*drawn, strict=True)
     log, summary = read_log(tmp_path / "run"), json.loads((tmp_path / "run" / "summary.json").read_text())

@@ -120,7 +120,7 @@ def test_bad_commands():
         "generate", "--run", "x", "--prompts", "y"
     )
     assert "unexpected argument 'extra'" in refused("info", "a", "extra")
-    assert "required: --run" in refused("generate")
+    assert "one of the arguments --run --from is required" in refused("generate")
 
 
 def test_a_prompt_with_unknown_characters(finished):

@@ -54,6 +54,7 @@ def test_scores_by_hand_and_their_intervals_draw_templates():
     assert scores.recall.high - scores.recall.low > 0.5  # six templates, not sixty sentences
 
 
+@pytest.mark.stress
 def test_the_classifier_beats_a_word_list_on_templates_it_never_saw():
     report = filter_report(harm_examples(), np.random.default_rng(0), n_resamples=50)
     held_out, words = report["held out"], report["word list"]
@@ -64,6 +65,7 @@ def test_the_classifier_beats_a_word_list_on_templates_it_never_saw():
     assert held_out["any"]["recall"]["value"] > recalls[0] > recalls[1] > recalls[2]  # it can be evaded
 
 
+@pytest.mark.stress
 def test_the_built_in_filter_on_sentences_written_afterwards():
     rng, examples = np.random.default_rng(0), harm_test_sentences()
     ours, words = (scores_on(f, examples, rng, n_resamples=2)["any"] for f in (default_filter(), word_list_filter()))

@@ -5,7 +5,7 @@ import pytest
 
 from tinygrad_llm.autograd import Tensor, no_grad
 from tinygrad_llm.models import GPT, GPTConfig
-from tinygrad_llm.nn import KVCache
+from tinygrad_llm.nn import KVCache, kv_cache
 
 
 def filled(n_tokens: int) -> tuple[KVCache, np.ndarray]:
@@ -72,3 +72,33 @@ def test_tokens_after_padding_are_read_as_without_it(chunks):
             expected = model(ids[row : row + 1, n:]).data[0]
             np.testing.assert_allclose(logits[row, n:], expected, atol=1e-6)
         assert np.isfinite(logits).all()
+
+
+def test_places_grow_as_tokens_come(monkeypatch):
+    """In any chunks; nothing is lost, and there are never more than the model can read."""
+    monkeypatch.setattr(kv_cache, "FIRST_PLACES", 2)
+    cache = KVCache(n_layers=1, batch_size=2, n_heads=3, max_seq_len=11, head_dim=4)
+    keys = np.random.default_rng(0).standard_normal((2, 3, 11, 4)).astype(np.float32)
+    places, end = [], 0
+    for chunk in (1, 1, 1, 2, 5, 1):
+        new = Tensor(keys[:, :, end : end + chunk])
+        got, _ = cache.layers[0].append(new, Tensor(-new.data))
+        end += chunk
+        np.testing.assert_array_equal(got.data, keys[:, :, :end])
+        np.testing.assert_array_equal(cache.layers[0].values[:, :, :end], -keys[:, :, :end])
+        places.append(cache.layers[0].keys.shape[2])
+    assert places == [2, 2, 4, 8, 11, 11]
+    assert repr(cache) == "KVCache(1 layers, B=2, H=3, D=4, 11 of 11 tokens)"
+    with pytest.raises(ValueError, match="1 more tokens do not fit: 11 of 11 places are filled"):
+        cache.layers[0].append(Tensor(keys[:, :, :1]), Tensor(keys[:, :, :1]))
+
+
+def test_a_model_reads_on_while_places_grow(monkeypatch):
+    monkeypatch.setattr(kv_cache, "FIRST_PLACES", 3)
+    model = GPT(GPTConfig(11, 16, 2, 2, 8), np.random.default_rng(0)).eval()
+    ids = np.random.default_rng(1).integers(0, 11, (2, 16))
+    with no_grad():
+        cache, expected = model.new_cache(2), model(ids).data
+        for start, stop in ((0, 2), (2, 3), (3, 4), (4, 9), (9, 16)):
+            got = model(ids[:, start:stop], cache).data
+            np.testing.assert_allclose(got, expected[:, start:stop], rtol=1e-4, atol=1e-5)

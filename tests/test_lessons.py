@@ -23,6 +23,8 @@ LESSONS = all_lessons(ROOT / "lessons")
 BY_LESSON = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.number)
 # Lessons run side by side here, and small kernels are many times slower where threads share a core.
 THREADS = {"04": "2"}  # it shows what a second thread does
+# They run once, as notebooks, whose cells are the script's lines; the others in both forms.
+LONG = ("12", "14", "18", "19", "20", "22", "23", "25", "26")
 SECONDS = 300  # a lesson takes a minute at most where nothing else runs; this machine may be busy
 
 # What a learner builds, piece by piece. The other parts (data, plots, school, cli) are tools around it.
@@ -42,7 +44,8 @@ AHEAD = {
     "train/fine_tuned.py": {"models/seq2seq.py"},
     "train/tasks.py": {"train/span_rows.py", "data/renaming.py", "evaluate/regression.py", "evaluate/spans.py"},
     "hub/configs.py": {"models/bert.py"},
-    "hub/pretrained.py": {"models/bert.py", "nn/lora.py", "nn/quantized.py"},
+    "hub/pretrained.py": {"models/bert.py", "nn/lora.py", "nn/quantized.py"}
+    | {"nn/block_quantized.py", "text/chat.py", "text/chat_jinja.py"},
     "applications/embed.py": {"models/bert.py"},
 }
 
@@ -165,7 +168,7 @@ def test_map_is_up_to_date():
 
 
 @pytest.mark.lessons
-@BY_LESSON
+@pytest.mark.parametrize("lesson", [each for each in LESSONS if each.number not in LONG], ids=lambda each: each.number)
 def test_lesson_runs(lesson, tmp_path):
     environment = os.environ | {"TINYGRAD_LLM_FIGURES": str(tmp_path), "PYTHONPATH": str(ROOT)}
     environment["NUMBA_NUM_THREADS"] = THREADS.get(lesson.number, "1")
@@ -176,6 +179,13 @@ def test_lesson_runs(lesson, tmp_path):
     assert_pictures(tmp_path, lesson.number)
 
 
+@pytest.mark.parametrize("lesson", [each for each in LESSONS if each.number in LONG], ids=lambda each: each.number)
+def test_a_long_lesson_has_nothing_that_is_in_notebooks_only(lesson):
+    source = lesson.path.read_text(encoding="utf-8")
+    compile(source, str(lesson.path), "exec")  # no magics, and no await outside of functions
+    assert not re.search(r"\b(get_ipython|display)\b", source)
+
+
 @pytest.mark.lessons
 @BY_LESSON
 def test_lesson_is_a_notebook_that_executes(lesson, tmp_path, monkeypatch):
@@ -184,6 +194,8 @@ def test_lesson_is_a_notebook_that_executes(lesson, tmp_path, monkeypatch):
 
     monkeypatch.setenv("TINYGRAD_LLM_FIGURES", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    if lesson.number in LONG:
+        monkeypatch.setenv("PYTHONWARNINGS", "error::RuntimeWarning")
     monkeypatch.setenv("NUMBA_NUM_THREADS", THREADS.get(lesson.number, "1"))
     notebook = jupytext.read(lesson.path)
     NotebookClient(
@@ -191,6 +203,7 @@ def test_lesson_is_a_notebook_that_executes(lesson, tmp_path, monkeypatch):
     ).execute()
     outputs = list(itertools.chain.from_iterable(cell.get("outputs", ()) for cell in notebook.cells))
     assert any("image/png" in output.get("data", {}) for output in outputs), "a notebook shows its pictures"
+    assert any(output.get("name") == "stdout" for output in outputs)
     assert_pictures(tmp_path, lesson.number)
 
 

@@ -24,7 +24,8 @@ from .filter import interval_text, open_filter
 
 LIMITS = (
     "word lists and sentences of this project, English, few and of one culture; no bias found is no proof that there "
-    "is none. Measured is what the model says, not what is done with it"
+    "is none, and a small p for two lists may come from how alike the words of a list are. Measured is what the model "
+    "says, not what is done with it"
 )
 
 

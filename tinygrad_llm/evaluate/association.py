@@ -10,6 +10,10 @@ d is Cohen's effect size, from −2 to 2: 0.2 is called small, 0.5 medium, 0.8 l
 to two groups anew (see permutation.py), and the interval draws the words of each of the four lists with replacement:
 how far other words of these kinds might have led. With ten words in a list it is wide, and rightly so.
 
+A small p is about these lists in this model. It takes words as drawn one by one, but those of a list resemble each
+other: of two lists without any association about a third came out below 0.05 where they did (lesson 26). Other lists,
+other seeds of the model, and a control whose answer is known say more than p does.
+
 Sources: A. Caliskan, J. Bryson, A. Narayanan, "Semantics derived automatically from language corpora contain
 human-like biases" (2017); for vectors of sentences C. May and others, "On Measuring Social Biases in Sentence
 Encoders" (2019).

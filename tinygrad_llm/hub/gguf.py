@@ -35,18 +35,8 @@ MAGIC, VERSIONS = b"GGUF", (2, 3)
 BLOCK = 32  # weights that share a scale
 TEXT, LIST, BOOL = 8, 9, 7
 NUMBERS = {
-    0: "u1",
-    1: "i1",
-    2: "<u2",
-    3: "<i2",
-    4: "<u4",
-    5: "<i4",
-    6: "<f4",
-    BOOL: "u1",
-    10: "<u8",
-    11: "<i8",
-    12: "<f8",
-}
+    0: "u1", 1: "i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", BOOL: "u1", 10: "<u8", 11: "<i8", 12: "<f8",
+}  # fmt: skip
 LEAST_BYTES = {TEXT: 8} | {kind: np.dtype(code).itemsize for kind, code in NUMBERS.items()}
 LEAST_TENSOR, LEAST_SETTING = 8 + 4 + 8 + 4 + 8, 8 + 4 + 1  # bytes that describe one
 MAX_DIMS = 4
@@ -157,11 +147,18 @@ class GGUFFile:
         n_rows = math.prod(info.shape[:-1])
         raw = np.frombuffer(self._map, np.uint8, info.n_bytes, info.start).reshape(n_rows, -1)
         found = info.kind.read(raw)
+        self._forget_pages(info)
         if not isinstance(found, Blocks):
             return found.reshape(info.shape)
         if not all(part is None or np.isfinite(part).all() for part in found[1:]):
             raise self.wrong(f"{name!r} holds scales that are infinite or no numbers")
         return found
+
+    def _forget_pages(self, info: TensorInfo) -> None:
+        """The system may take back the memory in which it showed the tensor: it has been copied."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            start = info.start - info.start % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, start, info.start + info.n_bytes - start)
 
     def _read_tensors(self, n_tensors: int) -> dict[str, TensorInfo]:
         described = {}

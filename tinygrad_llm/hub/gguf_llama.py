@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..memory import return_freed_memory
 from ..models import Llama, LlamaConfig
 from ..nn import BlockEmbedding, BlockLinear, LinearScaling, init
 from ..ops.block_linear import pack_blocks, unpacked
@@ -72,6 +73,7 @@ def load_gguf(path: Path, keep_quantized: bool = False) -> Llama:
     _require_fit(file, table)
     for entry in table:
         _put(model, entry, _ordered(entry.ours, file.read(entry.theirs[0]), config.head_dim), keep_quantized)
+    return_freed_memory()
     return model.eval()
 
 

@@ -2,7 +2,8 @@
 
 Without it, generating token n means to run all n tokens through the model again. Keys and values of earlier
 positions never change (attention is causal), so they are kept: 2 · n_layers · C numbers per token.
-The memory is allocated once, for `max_seq_len` tokens.
+There are places for 1,024 tokens at first, and for twice as many whenever they do not suffice: where a model could read
+8,192 tokens, a short conversation need not take the memory of a long one.
 
 Texts of a batch that are shorter than others begin with padding: places that hold no token, which no query may look at.
 """
@@ -13,14 +14,16 @@ import numpy as np
 
 from ..autograd import Tensor, is_grad_enabled
 
+FIRST_PLACES = 1024
+
 
 class LayerCache:
-    """One attention layer's keys and values, (B, H, T_max, D) each, of which the first `length` are filled."""
+    """One attention layer's keys and values, (B, H, places, D) each, of which the first `length` are filled."""
 
     def __init__(self, batch_size: int, n_heads: int, max_seq_len: int, head_dim: int, dtype=np.float32):
-        self.keys = np.empty((batch_size, n_heads, max_seq_len, head_dim), dtype)
+        self.keys = np.empty((batch_size, n_heads, min(max_seq_len, FIRST_PLACES), head_dim), dtype)
         self.values = np.empty_like(self.keys)
-        self.length = 0
+        self.length, self.max_seq_len = 0, max_seq_len
         self.padding: np.ndarray | None = None  # (B,): how many places at the beginning of each text hold no token
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,8 +33,8 @@ class LayerCache:
         are recorded: none flow through a cache.
         """
         refuse_gradients(keys, values)
-        B, H, T_max, D = self.keys.shape
-        T = keys.shape[-2]
+        B, H, places, D = self.keys.shape
+        T, T_max = keys.shape[-2], self.max_seq_len
         if keys.shape != (B, H, T, D) or values.shape != keys.shape:
             raise ValueError(
                 f"KVCache: keys {keys.shape} and values {values.shape} do not fit a cache for (B, H, T, D) = "
@@ -43,6 +46,9 @@ class LayerCache:
                 f"KVCache: {T} more tokens do not fit: {self.length} of {T_max} places are filled. "
                 "reset() it and start from a shorter context."
             )
+        if end > places:
+            places = min(max(2 * places, end), T_max)
+            self.keys, self.values = (_grown(x, places, self.length) for x in (self.keys, self.values))
         self.keys[:, :, self.length : end] = keys.data
         self.values[:, :, self.length : end] = values.data
         self.length = end
@@ -55,9 +61,17 @@ class LayerCache:
             self.padding = self.padding[rows]
 
 
+def _grown(x: np.ndarray, places: int, length: int) -> np.ndarray:
+    """x (B, H, …, D) with more places, as far as rows are filled."""
+    B, H, _, D = x.shape
+    grown = np.empty((B, H, places, D), x.dtype)
+    grown[:, :, :length] = x[:, :, :length]
+    return grown
+
+
 def _selected(x: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
-    """x (B, H, T_max, D) with row rows[i] in place of row i, as far as rows are filled. In place if their number stays,
-    so that only those are copied that change."""
+    """x (B, H, places, D) with row rows[i] in place of row i, as far as rows are filled. In place if their number
+    stays, so that only those are copied that change."""
     if len(rows) != len(x):
         selected = np.empty((len(rows), *x.shape[1:]), x.dtype)
         selected[:, :, :length] = x[rows, :, :length]
@@ -106,5 +120,5 @@ class KVCache:
             layer.select(rows)
 
     def __repr__(self) -> str:
-        B, H, T_max, D = self.layers[0].keys.shape
+        (B, H, _, D), T_max = self.layers[0].keys.shape, self.layers[0].max_seq_len
         return f"KVCache({len(self.layers)} layers, B={B}, H={H}, D={D}, {self.length} of {T_max} tokens)"
