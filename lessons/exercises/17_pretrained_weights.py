@@ -1,10 +1,11 @@
-"""Exercises of lesson 17: a mean without padding, rounding to bfloat16, a table of names, a hostile file.
+"""Exercises of lesson 17: a mean without padding, a table of names, and two hostile files.
 
 tinygrad-llm check 17
 """
 
 import json  # noqa: F401  (for you)
 import re  # noqa: F401  (for you)
+import struct  # noqa: F401  (for you)
 
 import numpy as np
 
@@ -17,19 +18,6 @@ def mean_pool(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     >>> mean_pool(np.array([[[2.0, 0.0], [0.0, 4.0], [9.0, 9.0]]]), np.array([[True, True, False]]))
     array([[1., 2.]])
-    """
-    raise NotImplementedError
-
-
-def to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """float32 numbers of any shape → the bits of the nearest bfloat16 numbers, as uint16 of the same shape.
-
-    A number in the middle of two neighbours goes to the one whose last bit is 0, as always in floating point. A number
-    beyond the largest by half a step or more becomes infinite, infinite ones stay so, and a NaN stays a NaN (which one,
-    does not matter).
-
-    >>> [hex(bits) for bits in to_bfloat16(np.array([1.0, 3.14, -2.0], np.float32))]
-    ['0x3f80', '0x4049', '0xc000']
     """
     raise NotImplementedError
 
@@ -70,5 +58,26 @@ def read_tensor(raw: bytes, name: str) -> np.ndarray:
     >>> header = b'{"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}'
     >>> read_tensor(len(header).to_bytes(8, "little") + header + bytes.fromhex("803f 4940"), "w")
     array([1.      , 3.140625], dtype=float32)
+    """
+    raise NotImplementedError
+
+
+def gguf_settings(raw: bytes) -> dict[str, int | float | str | list]:
+    """The settings at the beginning of a GGUF file of version 3, by name. What comes behind them is not looked at.
+
+        b"GGUF", the version (4 bytes), how many tensors there are (8 bytes), and how many settings (8 bytes)
+        each setting: its name, its type (4 bytes), and its value
+
+    Numbers have their lowest byte first. A name is a text: 8 bytes with its length, and as many of UTF-8. The types are
+
+        4  an integer from 0 up, 4 bytes     6  a float32     8  a text
+        9  a list: the type of its elements, 4, 6 or 8 (4 bytes), how many they are (8 bytes), and each of them
+
+    The file comes from someone else. Raise ValueError, and nothing else, where it begins in another way, has another
+    version or type, ends too early, or has a name twice or a text that is not UTF-8. Reserve no memory for what a
+    length promises: it may be a lie.
+
+    >>> gguf_settings(b"GGUF" + struct.pack("<IQQ Q1sII Q1sIQ3s", 3, 0, 2, 1, b"n", 4, 7, 1, b"t", 8, 3, b"yes"))
+    {'n': 7, 't': 'yes'}
     """
     raise NotImplementedError

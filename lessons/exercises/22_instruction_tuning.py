@@ -1,4 +1,4 @@
-"""Exercises of lesson 22: a template, what the loss counts, packed rows, and LoRA.
+"""Exercises of lesson 22: a template, what the loss counts, packed rows, what LoRA adds, and LoRA itself.
 
 tinygrad-llm check 22
 """
@@ -46,6 +46,22 @@ def packed_mask(lengths: list[int], row_length: int) -> tuple[np.ndarray, np.nda
            [1, 1, 0, 0],
            [0, 0, 1, 0],
            [0, 0, 0, 1]])
+    """
+    raise NotImplementedError
+
+
+def lora_numbers(
+    n_layers: int, d_model: int, n_heads: int, n_kv_heads: int, d_ff: int, ranks: dict[str, int]
+) -> tuple[int, int]:
+    """How many numbers LoRA trains in the blocks of a Llama, and how many those blocks have in their seven matrices.
+
+    A block attends with n_heads heads, d_model / n_heads numbers each; n_kv_heads of them have keys and values of their
+    own. Its matrices, by name: "query", "key", "value" and "out" of attention, where out maps the n_heads heads back to
+    d_model; and "gate", "up" and "down", from d_model to d_ff, and the last one back. `ranks` has the rank for some of
+    these names; a matrix that is not in it, or has rank 0, gets no correction.
+
+    >>> lora_numbers(2, 8, n_heads=4, n_kv_heads=2, d_ff=12, ranks={"query": 1, "value": 3})
+    (104, 960)
     """
     raise NotImplementedError
 

@@ -1,7 +1,9 @@
-"""Exercises of lesson 24: weights as bytes, a product with them, floats of 16 bits, and 4 bits in blocks.
+"""Exercises of lesson 24: weights as bytes, a product with them, floats of 16 bits, 4 bits in blocks, and in a file.
 
 tinygrad-llm check 24
 """
+
+import struct  # noqa: F401  (for you)
 
 import numpy as np
 
@@ -61,5 +63,18 @@ def four_bit_blocks(weight: np.ndarray, block: int) -> tuple[np.ndarray, np.ndar
     array([[1. , 0.1]], dtype=float32)
     >>> round(gain, 2)  # the whole row would be 7, 4, 1, 0: errors 0, −0.4, −0.3, 0.36, and now 0, −0.4, 0, −0.04
     1.53
+    """
+    raise NotImplementedError
+
+
+def q4_1(raw: bytes) -> np.ndarray:
+    """The weights, float32 (32 n,), of n blocks of Q4_1 one after another, as they stand in a GGUF file.
+
+    A block has 20 bytes: the scale d and the least weight m, both float16 with the lower byte first, then 16 bytes of
+    two numbers q from 0 to 15 each. The lower half of byte j belongs to weight j of the block, the upper half to weight
+    j + 16, and w = d q + m, in float32. ValueError where the bytes are no whole number of blocks.
+
+    >>> q4_1(struct.pack("<ee", 0.5, -2.0) + bytes(range(0, 256, 17)))[[0, 1, 15, 16, 31]]
+    array([-2. , -1.5,  5.5, -2. ,  5.5], dtype=float32)
     """
     raise NotImplementedError

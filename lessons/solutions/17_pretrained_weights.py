@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import struct
 
 import numpy as np
 
@@ -10,13 +11,6 @@ import numpy as np
 def mean_pool(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
     n_tokens = np.maximum(mask.sum(axis=1, keepdims=True), 1)  # (B, 1)
     return np.where(mask[..., None], hidden, 0).sum(axis=1) / n_tokens
-
-
-def to_bfloat16(x: np.ndarray) -> np.ndarray:
-    bits = np.ascontiguousarray(x).view(np.uint32).reshape(x.shape).astype(np.uint64)  # room for a carry
-    last = bits >> 16 & 1
-    nearest = bits + 0x7FFF + last >> 16
-    return np.where(np.isnan(x), 0x7FC0, nearest).astype(np.uint16)
 
 
 def to_ours(
@@ -70,3 +64,40 @@ def read_tensor(raw: bytes, name: str) -> np.ndarray:
     if kind == "BF16":
         array = (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32).reshape(shape)
+
+
+def gguf_settings(raw: bytes) -> dict[str, int | float | str | list]:
+    place = 0
+
+    def take(n: int) -> bytes:
+        nonlocal place
+        if n > len(raw) - place:
+            raise ValueError(f"the file ends before the {n} bytes at {place} do")
+        place += n
+        return raw[place - n : place]
+
+    def number(code: str) -> int | float:
+        return struct.unpack(f"<{code}", take(struct.calcsize(f"<{code}")))[0]
+
+    def text() -> str:
+        return take(number("Q")).decode()  # UnicodeDecodeError is a ValueError
+
+    def value(kind: int) -> int | float | str | list:
+        if kind == 9:
+            kind, n = number("I"), number("Q")
+            if kind in read:
+                return [read[kind]() for _ in range(n)]
+        if kind not in read:
+            raise ValueError(f"the type {kind} is unknown")
+        return read[kind]()
+
+    read, settings = {4: lambda: number("I"), 6: lambda: number("f"), 8: text}, {}
+    if take(4) != b"GGUF" or number("I") != 3:
+        raise ValueError("it is no GGUF file of version 3")
+    _, n_settings = number("Q"), number("Q")
+    for _ in range(n_settings):
+        name = text()
+        if name in settings:
+            raise ValueError(f"the name {name!r} comes twice")
+        settings[name] = value(number("I"))
+    return settings

@@ -21,6 +21,16 @@ def packed_mask(lengths: list[int], row_length: int) -> tuple[np.ndarray, np.nda
     return positions, (document[:, None] == document) & np.tri(row_length, dtype=bool)
 
 
+def lora_numbers(
+    n_layers: int, d_model: int, n_heads: int, n_kv_heads: int, d_ff: int, ranks: dict[str, int]
+) -> tuple[int, int]:
+    kv = d_model // n_heads * n_kv_heads
+    sizes = {"query": (d_model, d_model), "key": (d_model, kv), "value": (d_model, kv), "out": (d_model, d_model)}
+    sizes |= dict.fromkeys(("gate", "up", "down"), (d_model, d_ff))
+    trained = sum(ranks.get(name, 0) * sum(size) for name, size in sizes.items())
+    return n_layers * trained, n_layers * sum(n_in * n_out for n_in, n_out in sizes.values())
+
+
 def lora(
     x: np.ndarray, W: np.ndarray, A: np.ndarray, B: np.ndarray, alpha: float, g: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -35,3 +35,11 @@ def _quantize_blocks(weight: np.ndarray, block: int) -> tuple[np.ndarray, np.nda
     q = np.rint(blocks / scale[..., None])
     error = float(np.sqrt(np.mean((blocks - q * scale[..., None]) ** 2)))
     return q.reshape(weight.shape).astype(np.int8), scale, error
+
+
+def q4_1(raw: bytes) -> np.ndarray:
+    if len(raw) % 20:
+        raise ValueError(f"{len(raw)} bytes are no whole number of blocks of 20")
+    blocks = np.frombuffer(raw, np.dtype([("d", "<f2"), ("m", "<f2"), ("q", np.uint8, 16)]))
+    d, m = (blocks[name].astype(np.float32)[:, None] for name in "dm")
+    return (d * np.concatenate([blocks["q"] & 15, blocks["q"] >> 4], axis=1) + m).reshape(-1)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import struct
 
 import numpy as np
 
@@ -31,43 +32,6 @@ def mean_pool__takes_the_first_n(hidden, mask):
     """As many vectors as there are tokens, but not the tokens."""
     n = mask.sum(axis=1)
     return np.stack([h[:k].mean(axis=0) if k else np.zeros(h.shape[1]) for h, k in zip(hidden, n, strict=True)])
-
-
-def to_bfloat16__cuts(x):
-    """Towards 0, not to the nearest."""
-    return (x.view(np.uint32) >> 16).astype(np.uint16)
-
-
-def to_bfloat16__rounds_ties_up(x):
-    """Half of the last bit is added, whatever that bit is."""
-    bits = x.view(np.uint32).astype(np.uint64)
-    return np.where(np.isnan(x), 0x7FC0, (bits + 0x8000) >> 16).astype(np.uint16)
-
-
-def to_bfloat16__rounds_ties_down(x):
-    """The other half of the ties."""
-    bits = x.view(np.uint32).astype(np.uint64)
-    return np.where(np.isnan(x), 0x7FC0, (bits + 0x7FFF) >> 16).astype(np.uint16)
-
-
-def to_bfloat16__forgets_nan(x):
-    """A NaN with low bits only becomes infinity, one of all ones overflows to 0."""
-    bits = x.view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
-
-
-def to_bfloat16__never_overflows(x):
-    """The largest bfloat16 in place of infinity."""
-    bits = x.view(np.uint32).astype(np.uint64)
-    nearest = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    nearest = np.where(np.isfinite(x) & (nearest & 0x7FFF == 0x7F80), nearest - 1, nearest)
-    return np.where(np.isnan(x), 0x7FC0, nearest).astype(np.uint16)
-
-
-def to_bfloat16__flattens(x):
-    """The shape is lost."""
-    bits = x.ravel().view(np.uint32).astype(np.uint64)
-    return np.where(np.isnan(x.ravel()), 0x7FC0, (bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
 def _names(table, shapes):
@@ -208,3 +172,99 @@ def read_tensor__puts_bfloat16_below(raw, name):
     begin, end = about["data_offsets"]
     kind = {"F32": "<f4", "F16": "<f2", "BF16": "<f2"}[about["dtype"]]
     return np.frombuffer(raw[start + begin : start + end], kind).astype(np.float32).reshape(about["shape"])
+
+
+def _settings(raw, cut=lambda raw, place, n: raw[place : place + n], swapped=False, order="<", twice=False):
+    """A reader that believes the file; what is different in it is given."""
+    place, settings = 4, {}
+
+    def number(code):
+        nonlocal place
+        size = struct.calcsize(f"<{code}")
+        place += size
+        return struct.unpack(f"{order}{code}", cut(raw, place - size, size))[0]
+
+    def text():
+        nonlocal place
+        n = number("Q")
+        place += n
+        return cut(raw, place - n, n).decode()
+
+    def value(kind):
+        if kind == 9:
+            kind, n = number("I"), number("Q")
+            return [single[kind]() for _ in range(n)] if kind in single else single[kind]
+        return single[kind]()
+
+    single = {4: lambda: number("I"), 6: lambda: number("f"), 8: text}
+    number("I")
+    counts = number("Q"), number("Q")
+    for _ in range(counts[0 if swapped else 1]):
+        name = text()
+        if name in settings and not twice:
+            raise ValueError("a name comes twice")
+        settings[name] = value(number("I"))
+    return settings
+
+
+def gguf_settings__trusts_the_file(raw):
+    """Nothing is checked; a text beyond the end is shorter, and no error."""
+    return _settings(raw)
+
+
+def gguf_settings__hides_all_errors(raw):
+    """Every error becomes a ValueError, but a short slice is none, nor another version."""
+    try:
+        return _settings(raw)
+    except Exception as error:
+        raise ValueError(str(error)) from error
+
+
+def _exact(raw, place, n):
+    if place + n > len(raw):
+        raise ValueError("it is cut off")
+    return raw[place : place + n]
+
+
+def gguf_settings__does_not_look_at_the_beginning(raw):
+    """All lengths are checked, but neither GGUF nor the version."""
+    try:
+        return _settings(raw, cut=_exact)
+    except KeyError as error:
+        raise ValueError("an unknown type") from error
+
+
+def gguf_settings__takes_the_last_of_two(raw):
+    """A name that comes twice has the second value, and nobody knows."""
+    if raw[:8] != b"GGUF\3\0\0\0":
+        raise ValueError("it is no GGUF file")
+    try:
+        return _settings(raw, cut=_exact, twice=True)
+    except KeyError as error:
+        raise ValueError("an unknown type") from error
+
+
+def gguf_settings__counts_tensors(raw):
+    """The first of the two numbers is that of the tensors."""
+    return _settings(raw, cut=_exact, swapped=True)
+
+
+def gguf_settings__reads_the_highest_byte_first(raw):
+    """Big-endian."""
+    return _settings(raw, cut=_exact, order=">")
+
+
+def gguf_settings__reserves_what_is_promised(raw):
+    """A buffer of the length that is told, before anything is looked at."""
+
+    def cut(raw, place, n):
+        buffer = bytearray(n)
+        buffer[:] = _exact(raw, place, n)
+        return bytes(buffer)
+
+    if raw[:8] != b"GGUF\3\0\0\0":
+        raise ValueError("it is no GGUF file")
+    try:
+        return _settings(raw, cut=cut)
+    except (KeyError, struct.error) as error:
+        raise ValueError(str(error)) from error

@@ -93,6 +93,54 @@ def packed_mask__makes_padding_a_document(lengths, row_length):
     return positions, (document[:, None] == document) & np.tri(row_length, dtype=bool)
 
 
+def _lora_numbers(n_layers, d_model, kv, d_ff, ranks, numbers=lambda n_in, n_out, r: r * (n_in + n_out)):
+    """The solution, for keys and values of another width, or with another number for a correction."""
+    sizes = {"query": (d_model, d_model), "key": (d_model, kv), "value": (d_model, kv), "out": (d_model, d_model)}
+    sizes |= {"gate": (d_model, d_ff), "up": (d_model, d_ff), "down": (d_ff, d_model)}
+    trained = sum(numbers(*size, ranks.get(name, 0)) for name, size in sizes.items())
+    return n_layers * trained, n_layers * sum(n_in * n_out for n_in, n_out in sizes.values())
+
+
+def lora_numbers__has_keys_for_each_head(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """As in a GPT: keys and values as wide as queries."""
+    return _lora_numbers(n_layers, d_model, d_model, d_ff, ranks)
+
+
+def lora_numbers__divides_by_the_heads_of_keys(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """n_kv_heads is the number of heads, not how many queries share one."""
+    return _lora_numbers(n_layers, d_model, d_model // n_kv_heads, d_ff, ranks)
+
+
+def lora_numbers__counts_a_only(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """Without B."""
+    kv = d_model // n_heads * n_kv_heads
+    return _lora_numbers(n_layers, d_model, kv, d_ff, ranks, lambda n_in, n_out, r: r * n_in)
+
+
+def lora_numbers__counts_the_product(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """B A has as many numbers as W, but is never made."""
+    kv = d_model // n_heads * n_kv_heads
+    return _lora_numbers(n_layers, d_model, kv, d_ff, ranks, lambda n_in, n_out, r: n_in * n_out if r else 0)
+
+
+def lora_numbers__counts_one_block(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """All blocks have corrections of their own."""
+    return _lora_numbers(1, d_model, d_model // n_heads * n_kv_heads, d_ff, ranks)
+
+
+def lora_numbers__takes_one_rank_for_all(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """The first rank, for each matrix that is named or not."""
+    rank = next(iter(ranks.values()), 0)
+    names = ("query", "key", "value", "out", "gate", "up", "down")
+    return _lora_numbers(n_layers, d_model, d_model // n_heads * n_kv_heads, d_ff, dict.fromkeys(names, rank))
+
+
+def lora_numbers__trains_all(n_layers, d_model, n_heads, n_kv_heads, d_ff, ranks):
+    """The frozen matrices are added to what is trained."""
+    trained, frozen = _lora_numbers(n_layers, d_model, d_model // n_heads * n_kv_heads, d_ff, ranks)
+    return trained + frozen, frozen
+
+
 def lora__forgets_the_rank(x, W, A, B, alpha, g):
     """alpha itself is the factor."""
     low = x @ A.T

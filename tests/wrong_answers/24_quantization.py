@@ -209,3 +209,53 @@ def four_bit_blocks__divides_by_zero(weight, block):
             q = np.rint(blocks / scale[..., None])
             results.append((q.reshape(weight.shape).astype(np.int8), scale, _rms(blocks - q * scale[..., None])))
         return *results[0][:2], float(np.divide(results[1][2], results[0][2]))
+
+
+def _q4_1(
+    raw, kind=np.float32, halves=lambda q: np.concatenate([q & 15, q >> 4], axis=1), order="dm", start=0, share=None
+):
+    blocks = np.frombuffer(raw[: len(raw) // 20 * 20], np.dtype([("d", "<f2"), ("m", "<f2"), ("q", np.uint8, 16)]))
+    d, m = (blocks[name][:share].astype(kind)[:, None] for name in order)
+    with np.errstate(all="ignore"):
+        return (d * (halves(blocks["q"]).astype(kind) - kind(start)) + m).astype(np.float32).reshape(-1)
+
+
+def _whole(raw):
+    if len(raw) % 20:
+        raise ValueError("no whole number of blocks")
+    return raw
+
+
+def q4_1__puts_halves_side_by_side(raw):
+    """Weights 2j and 2j + 1 in byte j."""
+    return _q4_1(_whole(raw), halves=lambda q: np.stack([q & 15, q >> 4], axis=2).reshape(-1, 32))
+
+
+def q4_1__takes_the_upper_half_first(raw):
+    """The other way round."""
+    return _q4_1(_whole(raw), halves=lambda q: np.concatenate([q >> 4, q & 15], axis=1))
+
+
+def q4_1__swaps_scale_and_least_weight(raw):
+    """m comes second."""
+    return _q4_1(_whole(raw), order="md")
+
+
+def q4_1__subtracts_eight(raw):
+    """That is Q4_0."""
+    return _q4_1(_whole(raw), start=8)
+
+
+def q4_1__computes_in_float16(raw):
+    """Three digits, and no number above 65,504."""
+    return _q4_1(_whole(raw), kind=np.float16)
+
+
+def q4_1__has_one_scale_for_all(raw):
+    """That of the first block."""
+    return _q4_1(_whole(raw), share=1)
+
+
+def q4_1__cuts_off_what_is_too_much(raw):
+    """No error where a block is incomplete."""
+    return _q4_1(raw)

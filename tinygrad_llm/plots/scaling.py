@@ -87,10 +87,13 @@ def scaling_plot(
 
 
 def _draw_by_size(axes, by_size: Mapping[str, BySize]) -> None:
+    starred = False
     for i, (name, curve) in enumerate(by_size.items()):
         axes.plot(curve.n_parameters, curve.loss, LINES[i % len(LINES)], color="black", linewidth=1.3, label=name)
         if curve.best is not None:
-            axes.plot(*curve.best, "*", color=ORANGE, markersize=13, label="recommended")
+            label = None if starred else "recommended"
+            axes.plot(*curve.best, "*", color=ORANGE, markersize=13, label=label)
+            starred = True
 
 
 def _plain_ticks(axes) -> None:

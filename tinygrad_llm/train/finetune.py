@@ -145,7 +145,8 @@ def layerwise_optimizer(model: Module, config: FineTuneConfig) -> Optimizer:
     """AdamW with a rate for each depth: full for the head and what follows the blocks, and then for the last block,
     the one below it … times `layer_decay` each. With `muon_factor` the optimizer of pretraining, Muon and AdamW."""
     if config.muon_factor:
-        rates = {"learning_rate": config.learning_rate, "muon_learning_rate": config.muon_factor * config.learning_rate}
+        rates = {"learning_rate": config.learning_rate, "min_learning_rate": 0.0}
+        rates["muon_learning_rate"] = config.muon_factor * config.learning_rate
         return build_optimizer(PretrainConfig(optimizer="muon", weight_decay=config.weight_decay, **rates), model)
     top = len(model.base.blocks) + 1
     groups: dict[tuple[float, float], list] = {}
