@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "optim": ENGINE,
     "models": LAYERS,
     "generate": MODELS,
-    "hub": MODELS | {"text", "json_text", "files"},
+    "hub": MODELS | {"text", "json_text", "files", "memory"},
     "applications": MODELS | {"files", "text", "data", "generate", "hub"},
     "evaluate": MODELS | {"text", "data", "generate", "applications"},
     "train": MODELS | {"json_text", "files", "text", "data", "generate", "evaluate", "hub"},

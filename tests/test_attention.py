@@ -241,6 +241,14 @@ def test_no_keys_give_zeros():
     assert dk.shape == (2, 2, 0, 4)
 
 
+def test_no_queries_teach_nothing():
+    out, dq, dk, dv = run(np.zeros((2, 2, 0, 4)), *(random(2, 2, 3, 4, dtype="float64") for _ in range(2)))
+    assert out.shape == dq.shape == (2, 2, 0, 4)
+    assert dk.shape == dv.shape == (2, 2, 3, 4)
+    assert np.all(dk == 0)
+    assert np.all(dv == 0)
+
+
 def test_threads_change_no_bit():
     """Few heads, so that each one's work is cut into parts."""
     arrays = [random(1, 1, 300, 16, seed=i) for i in range(3)]

@@ -6,7 +6,7 @@ import pytest
 
 from tinygrad_llm import Tensor, no_grad, no_jit
 from tinygrad_llm.functional import scaled_dot_product_attention
-from tinygrad_llm.ops import attention
+from tinygrad_llm.ops import attention, attention_few_queries
 from tinygrad_llm.ops.attention import attention_ref
 from tinygrad_llm.ops.attention_cached import cached_attention
 from tinygrad_llm.ops.attention_few_queries import FEW, SMALL, few_queries_ref
@@ -34,6 +34,8 @@ MASKS = {
     "boolean": np.random.default_rng(1).random((2, 1, 3, 7)) < 0.6,
     "numbers": np.random.default_rng(2).standard_normal((4, 3, 7)).astype(np.float32),
     "hides all from one query": np.arange(3)[:, None] != np.ones(7),
+    "all keys or none": np.arange(3)[:, None] != 1,
+    "no key": np.zeros((1, 1), bool),
 }
 
 
@@ -50,7 +52,7 @@ def test_is_the_formula(mask, options, dtype):
     tolerance = 1e-5 if dtype == np.float32 or mask == "numbers" else 1e-12
     np.testing.assert_allclose(out, expected, atol=tolerance)
     np.testing.assert_allclose(plain, expected, atol=tolerance)
-    if mask == "hides all from one query":
+    if mask in ("hides all from one query", "all keys or none"):
         assert not out[:, :, 1].any()
 
 
@@ -100,6 +102,26 @@ def test_threads_change_no_bit():
         np.testing.assert_array_equal(attend(*qkv), shared)
     finally:
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_both_loops_over_heads_are_the_formula(monkeypatch, limit):
+    """The one for several threads, and the other; in plain Python the limit between them can be set."""
+    monkeypatch.setattr(attention_few_queries, "SMALL", limit)
+    qkv = arrays(H=6, n_key_heads=2, S=9, dtype=np.float64)
+    with no_jit():
+        np.testing.assert_allclose(attend(*qkv), attention_ref(*qkv, enable_gqa=True), atol=1e-12)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_heads_may_lie_side_by_side(which):
+    """Positions of one head are then not neighbours in memory; here of queries, keys or values alone."""
+    qkv = arrays(S=11, dtype=np.float64)
+    qkv[which] = qkv[which].swapaxes(1, 2).copy().swapaxes(1, 2)
+    for is_causal in (False, True):
+        with no_jit():
+            out = attend(*qkv, is_causal=is_causal)
+        np.testing.assert_allclose(out, attention_ref(*qkv, is_causal=is_causal), atol=1e-12)
 
 
 @pytest.mark.parametrize(("T", "length"), [(1, 1), (1, 9), (3, 3), (3, 9), (FEW + 4, FEW + 9)])

@@ -10,6 +10,8 @@ from op_cases.cross_entropy import classes
 
 from tinygrad_llm.autograd import Tensor, no_grad
 from tinygrad_llm.kernel import no_jit
+from tinygrad_llm.ops import fast_math
+from tinygrad_llm.ops.class_targets import reduce_losses
 from tinygrad_llm.ops.cross_entropy import cross_entropy, cross_entropy_ref, largest_of
 from tinygrad_llm.ops.losses import nll_loss
 from tinygrad_llm.ops.softmax import log_softmax
@@ -76,6 +78,24 @@ def test_nan_reaches_the_loss_of_its_row_only(place):
     assert np.isnan(losses.data).tolist() == [True, False]
     assert np.isnan(x.grad.data).all(axis=1).tolist() == [True, False]
     assert np.isfinite(x.grad.data[1]).all()
+
+
+def test_exp_of_float64_is_infinite_before_the_library_raises():
+    with no_jit():
+        assert fast_math.exp_float64(709.78) == np.inf
+        assert fast_math.exp_float64(709.77) < np.inf
+
+
+def test_a_single_score_has_nothing_to_learn():
+    """One row of one class: the smallest gradient that there is has one element, and it is 0."""
+    x = Tensor(np.full((1, 1), 3.0), requires_grad=True)
+    cross_entropy(x, Tensor(np.zeros(1, int))).backward()
+    np.testing.assert_array_equal(x.grad.data, [[0.0]])
+
+
+def test_weights_that_cancel_leave_an_infinite_mean():
+    """2 of loss over a divisor of 0: +inf, as in PyTorch, and not −inf."""
+    assert reduce_losses(np.array([2.0]), "mean", 0.0) == np.inf
 
 
 @pytest.mark.parametrize("n", [*range(1, 20), 64])

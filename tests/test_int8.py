@@ -97,8 +97,8 @@ def test_a_wide_layer_has_panels_of_fewer_columns():
 
 def test_the_kernels_can_be_stepped_through():
     """As plain Python, and asked for by name: otherwise BLAS multiplies where nothing is compiled."""
-    weight, scale, bias = random_layer(9, 11)
-    for M in (2, DIRECT_ROWS + 1):
+    for N, M in ((9, 2), (9, DIRECT_ROWS + 1), (1, 2)):
+        weight, scale, bias = random_layer(N, 11)
         x = random_rows(M, 11)
         compiled = multiplied(x, weight, scale, bias)
         with no_jit(), matmul_backend("kernel"):
@@ -119,8 +119,10 @@ def test_number_of_threads_changes_no_bit():
         assert_close(alone, int8_linear_ref(x.astype(np.float64), weight, scale, bias))
 
 
-def test_a_matrix_that_is_made_floats_by_the_chunk(monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 7 * 20)  # rows of W at a time: 7, 7, 6
+@pytest.mark.parametrize("size", [7 * 20, 19])
+def test_a_matrix_that_is_made_floats_by_the_chunk(monkeypatch, size):
+    """Rows of W at a time: 7, 7 and 6; or one, where a chunk is smaller than that."""
+    monkeypatch.setattr(module, "CHUNK", size)
     weight, scale, bias = random_layer(20, 20)
     x, b = Tensor(random_rows(FEW_ROWS + 3, 20), requires_grad=True), Tensor(bias, requires_grad=True)
     out = F.int8_linear(x, Tensor(weight), Tensor(scale), b)
@@ -159,6 +161,24 @@ def test_what_is_refused(message):
     given = {"input": random_rows(2, 4), "weight": weight, "scale": scale, "bias": bias} | REFUSED[message]
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         F.int8_linear(*(Tensor(each) for each in given.values()))
+
+
+@pytest.mark.parametrize("M", [DIRECT_ROWS, DIRECT_ROWS + 1, FEW_ROWS + 1])
+@pytest.mark.parametrize("limit", [FEW, 0])
+def test_blocks_of_few_columns_are_the_whole(monkeypatch, M, limit):
+    """In plain Python, where the sizes of blocks can be set: 4, 4 and 2 columns of the result at a time.
+
+    A limit of 0 sends them to the loop for several threads.
+    """
+    monkeypatch.setattr(module, "PANEL", 1)
+    monkeypatch.setattr(module, "FEW", limit)
+    weight, scale, bias = random_layer(10, 7)
+    x = random_rows(M, 7)
+    expected = int8_linear_ref(x.astype(np.float64), weight, scale, bias)
+    with no_jit(), matmul_backend("kernel"):
+        assert module.columns_at_once(7) == 4
+        out = F.int8_linear(*(Tensor(each) for each in (x, weight, scale, bias)))
+    np.testing.assert_allclose(out.data, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_scales_get_no_gradient():

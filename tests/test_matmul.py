@@ -143,6 +143,13 @@ def test_linear_cross_entropy_is_the_same_in_any_chunks(monkeypatch, n_rows):
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
 
 
+def test_linear_cross_entropy_of_no_rows_teaches_nothing():
+    x, w = tensor(np.ones((0, 4)), requires_grad=True), tensor(np.ones((9, 4)), requires_grad=True)
+    lce.linear_cross_entropy(x, w, np.zeros(0, int), reduction="sum").backward()
+    assert x.grad.shape == (0, 4)
+    np.testing.assert_array_equal(w.grad.numpy(), np.zeros((9, 4)))
+
+
 def test_linear_cross_entropy_takes_any_leading_dims_and_no_grad():
     x, w = tensor(np.ones((2, 3, 4))), tensor(np.zeros((7, 4)))
     assert lce.linear_cross_entropy(x, w, np.zeros((2, 3), int)).item() == pytest.approx(np.log(7))

@@ -128,3 +128,11 @@ def test_combined_state_of_other_optimizers_changes_nothing():
     with pytest.raises(ValueError, match="AdamW: the state is another optimizer's"):
         optimizer.load_state_dict(swapped.state_dict())
     assert optimizer.state_dict()["scalars"] == before
+
+
+def test_a_matrix_of_one_row_is_updated():
+    """Its orthogonal matrix is the row at length 1, roughly; here after one step, with a list of one polynomial."""
+    p = Tensor(np.zeros((1, 4)), requires_grad=True)
+    p.grad = Tensor(np.array([[3.0, 0.0, 4.0, 0.0]]))
+    optim.Muon([p], lr=1.0, weight_decay=0.0, ns_coefficients=[JORDAN], ns_steps=1).step()
+    np.testing.assert_allclose(p.data / np.linalg.norm(p.data), [[-0.6, 0.0, -0.8, 0.0]], atol=1e-12)

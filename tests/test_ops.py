@@ -16,6 +16,7 @@ from op_cases.case import OpCase
 from tinygrad_llm.autograd import Tensor
 from tinygrad_llm.autograd.graph import topological_order
 from tinygrad_llm.kernel import no_jit
+from tinygrad_llm.ops import gelu, int8_linear, layer_norm, thin_matmul_kernels
 from tinygrad_llm.testing import dot_product_check, gradcheck
 
 FLOATS = ("float64", "float32")
@@ -70,10 +71,13 @@ def test_forward_equals_reference(case, data):
     arrays = data.draw(case.inputs, label="inputs")
     for dtype, rtol in (("float64", 1e-10), ("float32", 1e-4)):
         arrays = [x.astype(dtype) for x in arrays]
-        out = case.call(*(Tensor(x) for x in arrays))
+        tensors = [Tensor(x) for x in arrays]
+        out = case.call(*tensors)
         assert out.dtype == dtype
         assert_close(out.data, np.asarray(case.ref(*(x.astype("float64") for x in arrays))), rtol, dtype)
         assert not out.requires_grad
+        for x, array in zip(tensors, arrays, strict=True):
+            np.testing.assert_array_equal(x.data, array)
 
 
 @for_each(CASES)
@@ -94,6 +98,17 @@ def test_gradients_keep_the_dtype(case):
     assert {gradient.dtype for gradient in got[1]} == {np.dtype("float32")}
     assert {gradient.dtype for gradient in expected[1]} == {np.dtype("float64")}
     assert_same_run(got, expected, 1e-4)
+
+
+@for_each(CASES)
+def test_gradients_are_proportional_to_the_upstream_gradient(case):
+    """Also where an op takes 1, the usual one of a loss, for a special case."""
+    arrays = example_inputs(case)
+    shape = run(case, arrays)[0].shape
+    for_ones = run(case, arrays, np.ones(shape))
+    for factor in (0.0, 2.0):
+        expected = for_ones[0], [factor * gradient for gradient in for_ones[1]]
+        assert_same_run(run(case, arrays, np.full(shape, factor)), expected, 1e-12)
 
 
 @for_each(CASES)
@@ -198,6 +213,17 @@ def test_compiled_kernels_equal_plain_python(case, data):
     for ours, expected in zip(compiled, plain, strict=True):
         assert ours[0].dtype == expected[0].dtype
         assert_same_run(ours, expected, 1e-12 if ours[0].dtype == np.float64 else 1e-5)
+
+
+@for_each([case for case in WITH_KERNELS if case.name.startswith(("gelu-tanh", "layer_norm", "int8_linear", "linear"))])
+def test_what_large_arrays_do_in_several_threads_is_the_same(case, monkeypatch):
+    """Some kernels have a second loop for them; in plain Python a limit of 0 sends these small arrays there."""
+    arrays = example_inputs(case)
+    with no_jit():
+        expected = run(case, arrays)
+        for module in (gelu, layer_norm, int8_linear, thin_matmul_kernels):
+            monkeypatch.setattr(module, "FEW", 0)
+        assert_same_run(run(case, arrays), expected, 1e-12)
 
 
 @for_each(WITH_KERNELS)

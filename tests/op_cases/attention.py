@@ -147,6 +147,15 @@ CASES = [
         kernels=True,
     ),
     OpCase(
+        name="attention-without-heads",
+        function=Attention,
+        call=lambda q, k, v: scaled_dot_product_attention(q, k, v, is_causal=True),
+        ref=lambda q, k, v: attention_ref(q, k, v, is_causal=True),
+        inputs=st.tuples(float_arrays((3, 2)), float_arrays((4, 2)), float_arrays((4, 3))),
+        example=example((5, 3), (4, 3), (4, 2)),
+        kernels=True,
+    ),
+    OpCase(
         name="qkv_attention",
         function=QKVAttention,
         call=lambda qkv: qkv_attention(qkv, n_heads=2),

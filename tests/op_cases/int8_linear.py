@@ -50,8 +50,8 @@ def in_torch(torch, x, bias=None):
     return torch_linear(torch, x, weight, bias)
 
 
-def case(name, inputs, example, call=call):
-    return OpCase(f"int8_linear-{name}", Int8Linear, call, ref, inputs, example, in_torch, kernels=True)
+def case(name, inputs, example, call=call, torch=in_torch):
+    return OpCase(f"int8_linear-{name}", Int8Linear, call, ref, inputs, example, torch, kernels=True)
 
 
 CASES = [
@@ -59,4 +59,8 @@ CASES = [
     case("few-rows-kernel", x_and_bias(), normal((1, 3, 6), (7,)), with_kernel(call)),
     case("no-bias", x_and_bias(()).map(lambda arrays: arrays[:1]), normal((3, 4))),
     case("many-rows", x_and_bias((), st.just(FEW_ROWS + 1)), normal((FEW_ROWS + 1, 2), (3,))),
+    # What the kernels do for float32: here by name, in float64 and in plain Python too.
+    case("no-bias-kernel", x_and_bias(()).map(lambda arrays: arrays[:1]), normal((3, 4)), with_kernel(call), None),
+    case("some-rows-kernel", x_and_bias((), st.integers(5, 7)), normal((6, 5), (9,)), with_kernel(call), None),
+    case("many-rows-kernel", x_and_bias((), st.just(FEW_ROWS + 1)), normal((65, 3), (5,)), with_kernel(call), None),
 ]

@@ -1,4 +1,5 @@
 import numpy as np
+from hypothesis import strategies as st
 
 from tinygrad_llm.ops.softmax import LogSoftmax, Softmax, log_softmax, log_softmax_ref, softmax, softmax_ref
 from tinygrad_llm.testing import float_arrays, shapes
@@ -72,5 +73,20 @@ CASES = [
         example=example,
         torch=lambda torch, x: torch.log_softmax(x, 1),
         kernels=True,
+    ),
+    *(
+        OpCase(
+            name=f"{name}-far-from-0",  # e^x alone would overflow
+            function=function,
+            call=call,
+            ref=ref,
+            inputs=st.tuples(float_arrays(LAST, -1500, 1500)),
+            example=lambda rng: (800 + 2 * rng.standard_normal((3, 4)),),
+            kernels=True,
+        )
+        for name, function, call, ref in (
+            ("softmax", Softmax, softmax, softmax_ref),
+            ("log_softmax", LogSoftmax, log_softmax, log_softmax_ref),
+        )
     ),
 ]
