@@ -14,7 +14,7 @@ from tinygrad_llm.text import encode_chat
 pytestmark = pytest.mark.pretrained
 QUESTIONS = {
     "What is the capital of France?": "Paris",
-    "What is the capital of Italy?": "Rome",
+    "What is the capital of Japan?": "Tokyo",
     "How much is 2 + 2?": "4",
 }
 
