@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from cli_runs import call
 from gguf_files import CHATML, SPECIAL, decode, encode, settings_of, tensors_of, write_gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,6 +124,15 @@ def test_what_comes_from_a_gguf_is_saved_as_any_model(tmp_path, tokenizer):
     assert again.tokenizer.encode(TEXT) == tokenizer.encode(TEXT)
     with pytest.raises(ValueError, match=r"in blocks.*dequantize"):
         save_pretrained(load_pretrained(path, keep_quantized=True).model, tmp_path / "other")
+
+
+def test_quantize_keeps_the_chat_template(tmp_path, tokenizer):
+    model = small_llama(tokenizer.vocab_size)
+    path = write_gguf(tmp_path / "a.gguf", settings_of(model, tokenizer), tensors_of(model, "Q4_0"))
+    code, _, err = call("quantize", "--from", path, "--out", tmp_path / "int8")
+    assert code == 0, err
+    assert chat_template_of(tmp_path / "int8") == chat_template_of(path)
+    assert load_pretrained(tmp_path / "int8").tokenizer.encode("In 1984.") == tokenizer.encode("In 1984.")
 
 
 CHANGES = {

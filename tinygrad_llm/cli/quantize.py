@@ -21,10 +21,12 @@ from ..hub.weights import as_half, from_bfloat16
 from ..nn import Module, weight_bytes
 from ..nn.quantized import Quantized, is_quantized
 from ..nn.quantized import quantize as to_int8
+from ..text import save_chat_template
 from ..train import Run, open_run
 from ..train.checkpoint import save_checkpoint
 from ..train.fine_tuned import BASE, HEAD, TASK, open_model
 from ..train.run import OTHER_FOLDER
+from .finetune_chat import own_template
 from .objectives import Objective, objective_of
 
 REPORT = "report.json"
@@ -55,6 +57,9 @@ def quantize(arguments: argparse.Namespace) -> int:
         _save_run(run, out, model, checkpoint.step)
     else:
         save_pretrained(model, out, tokenizer, read_pooling(source), dtype=_half(dtype))
+        template = own_template(source)
+        if template is not None:
+            save_chat_template(out, template)
     write_json(out / "quantization.json", {"source": source.name} | facts)
     refresh_card(out)
     if arguments.json:
