@@ -54,9 +54,11 @@ class Fork:
         except BaseException:
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:  # a second signal may come here, and must not let the fork go on as its parent
+                os._exit(code)
 
     @property
     def phase(self) -> str:
