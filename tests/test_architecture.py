@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "train": MODELS | {"json_text", "files", "text", "data", "generate", "evaluate", "hub"},
     "warm_up": ENGINE | {"functional", "optim"},
     "testing": {"autograd"},
-    "plots": {"autograd"},
+    "plots": {"autograd", "files"},
     "school": {"autograd", "testing", "plots", "text", "files"},
     "cli": MODELS
     | {

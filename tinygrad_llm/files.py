@@ -51,12 +51,6 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text)
 
 
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """The same for any content."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
 @contextmanager
 def new_file(path: str | os.PathLike) -> Iterator[TextIO]:
     """A text file to write, in UTF-8. It gets its name, and replaces one that has it, at the end of the `with` block

@@ -26,13 +26,13 @@ from ..evaluate.memorisation import extraction, wilson
 from ..evaluate.paired_sentences import measure_preferences
 from ..evaluate.permutation import holm
 from ..evaluate.token_calibration import token_calibration
-from ..files import read_json
 from ..generate import generate_tokens
 from ..hub import Pooling
 from ..hub.sentence_transformers import read_pooling
 from ..models import BERT, GPT, Llama
-from ..train import Run, open_run
+from ..train import Run
 from ..train.fine_tuned import open_model
+from ..train.run import run_in
 from .generate import prompt_ids, stop_ids, stream_text
 from .objectives import objective_of
 
@@ -75,8 +75,7 @@ class Subject:
 
     @cached_property
     def run(self) -> Run | None:
-        path = self.folder / "config.json"
-        return open_run(self.folder) if path.is_file() and "preset" in read_json(path) else None
+        return run_in(self.folder)
 
     def rng(self) -> np.random.Generator:
         """The same for each measurement, whichever others are made."""

@@ -14,14 +14,17 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..nn import Module
-from ..train import Run, StepInfo
-from ..train.distributed import DataParallel
 from ..train.distributed_ranks import Ranks, launched, threads_per_rank
 from .errors import explain
 from .interrupt import Interrupt
-from .progress import Progress
+
+if TYPE_CHECKING:  # each command waits for what is imported here
+    from ..nn import Module
+    from ..train import Run, StepInfo
+    from ..train.distributed import DataParallel
+    from .progress import Progress
 
 FAILED = 2
 PATIENCE = 3  # seconds after an error in which the other ranks may fail alike
@@ -124,6 +127,8 @@ def share_training(
     """
     if ranks is None:
         return Interrupt(), None
+    from ..train.distributed import DataParallel
+
     interrupt = AgreedInterrupt()
     parallel = DataParallel(model, ranks, seed=seed, wants_to_stop=lambda: interrupt.signal is not None)
     interrupt.parallel = parallel

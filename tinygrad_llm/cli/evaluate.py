@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..data import clean, open_tokens, read_files, write_tokens
+from ..data import open_tokens, read_token_header
 from ..train import evaluate as evaluate_tokens
 from ..train import open_run
+from ..train.corpus import encoded_files
 from .generate import open_writer
 from .objectives import NextToken, beside, objective_of, without_priming
 
@@ -46,13 +46,10 @@ def _of_other(arguments: argparse.Namespace) -> tuple[str, Mapping, dict[str, An
     """Of a model that has no text of its own beside it."""
     if not arguments.corpus:
         raise ValueError("evaluate --from needs a text to measure the model on: give --corpus FILE")
-    documents, _ = clean(read_files(arguments.corpus, arguments.encoding))
     model, tokenizer = open_writer(arguments)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "corpus.tokens")
-        written = write_tokens(path, documents, tokenizer)
-        seq_len = min(ROW_TOKENS, model.config.max_seq_len)
-        result = evaluate_tokens(model, open_tokens(path), written.text_bytes, ROWS, seq_len)
+    with encoded_files(arguments.corpus, arguments.encoding, tokenizer) as (path, documents):
+        text_bytes, seq_len = read_token_header(path).text_bytes, min(ROW_TOKENS, model.config.max_seq_len)
+        result = evaluate_tokens(model, open_tokens(path), text_bytes, ROWS, seq_len)
     return Path(arguments.source).name, NextToken.measures, beside(result, without_priming(documents))
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .. import warm_up
 from ..files import new_folder, require_free
 from ..hub import refresh_card
 from ..models import Seq2Seq
@@ -30,7 +29,7 @@ from .cost import assumption, data_facts, fine_tuning_facts
 from .finetune_report import write_comparison, write_report
 from .finetune_tasks import read_job, wanted_tasks
 from .parser import config_fields
-from .train import say
+from .train import compile_missing_kernels, say
 
 SCRATCH = "scratch"  # in place of a folder: a new, small BERT
 
@@ -53,9 +52,7 @@ def finetune(arguments: argparse.Namespace) -> int:
         console,
         f"{type(base).__name__} with {joint.model.num_parameters():,} parameters, up to {joint.n_steps:,} steps",
     )
-    if warm_up.is_needed():
-        say(console, "compiling kernels (first run only) …")
-        warm_up.compile_kernels(type(base).__name__.lower())
+    compile_missing_kernels(type(base).__name__.lower(), console)
     with new_folder(out, OTHER_FOLDER) as building:
         history = train(joint, began, console, meter)
         cost = fine_tuning_facts(joint.model, config, history[-1], flops_per_token(joint.model, scored=0.0), meter)

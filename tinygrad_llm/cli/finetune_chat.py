@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .. import warm_up
 from ..data import ExampleSplit
 from ..data.conversations import Conversation, read_conversations, split_conversations
 from ..data.instructions import instruction_split
@@ -51,7 +50,7 @@ from .chat_options import CHAT
 from .cost import assumption, cost_rows, data_facts, fine_tuning_facts
 from .display import duration
 from .parser import config_fields
-from .train import say
+from .train import compile_missing_kernels, say
 
 EMBEDDED = "instructions"
 N_SAMPLES = 6
@@ -68,9 +67,7 @@ def finetune_chat(arguments: argparse.Namespace) -> int:
     template = named_template(arguments.template) if arguments.template else own or TEMPLATES["chatml"]
     base, tokenizer = open_model(arguments.base)
     split = read_split(arguments, config.seed, console)
-    if warm_up.is_needed():
-        say(console, "compiling kernels (first run only) …")
-        warm_up.compile_kernels(type(base).__name__.lower())
+    compile_missing_kernels(type(base).__name__.lower(), console)
     vocab_size = base.config.vocab_size
     tuning = ChatTuning(base, tokenizer, split, template, config, arguments.row_length)
     adapt(base, arguments, config.seed)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from .. import warm_up
 from ..data.preferences import (
     Preference,
     docstring_preferences,
@@ -40,7 +39,7 @@ from .cost import data_facts, fine_tuning_facts
 from .parser import config_fields
 from .prefer_options import DEFAULTS, WITH_LORA
 from .prefer_report import Measured, measure, write_report
-from .train import say
+from .train import compile_missing_kernels, say
 
 
 def finetune_prefer(arguments: argparse.Namespace) -> int:
@@ -56,9 +55,7 @@ def finetune_prefer(arguments: argparse.Namespace) -> int:
     frame = AnswerFrame(tokenizer, _template(arguments.base))
     kept, pairs = _encoded(_read(arguments, config.seed, console), frame, base.config.max_seq_len, console)
     adapt(base, arguments, config.seed)
-    if warm_up.is_needed():
-        say(console, "compiling kernels (first run only) …")
-        warm_up.compile_kernels(type(base).__name__.lower())
+    compile_missing_kernels(type(base).__name__.lower(), console)
     tuning = PreferenceTuning(base, pairs, config, arguments.beta, arguments.label_smoothing)
     n, of = num_trainable(base), base.num_parameters()
     say(console, f"{n:,} of {of:,} parameters are trained, up to {tuning.n_steps:,} steps")

@@ -32,6 +32,7 @@ from ..evaluate import (
     root_mean_squared_error,
     span_scores,
     spearman_correlation,
+    wilson,
 )
 from ..files import write_json
 from ..plots import heat_map, reliability_diagram
@@ -112,7 +113,9 @@ def _classes(fine_tuned: FineTuned, split: ExampleSplit, probabilities: np.ndarr
     titles = {"row_title": "true", "column_title": "predicted", "unit": "examples", "numbers": ".0f"}
     heat_map(folder / "confusion.png", matrix, names, names, "what was taken for what", **titles)
     bins = reliability_bins(true, probabilities, labels=task.classes)
-    reliability_diagram(folder / "calibration.png", bins.confidence, bins.accuracy, bins.n_examples)
+    shares = [wilson(round(a * n), n) if n else (a, a, a) for a, n in zip(bins.accuracy, bins.n_examples, strict=True)]
+    intervals = np.array([share[1:3] for share in shares]).T
+    reliability_diagram(folder / "calibration.png", bins.confidence, bins.accuracy, intervals, bins.n_examples)
     rows = {
         "accuracy": bootstrap_interval(accuracy_score, true, predicted, rng=rng),
         "macro-F1": bootstrap_interval(macro_f1, true, predicted, rng=rng),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,11 +22,9 @@ from ..data import (
     Document,
     RandomBatches,
     TokenHeader,
-    clean,
     compression_bits_per_byte,
     join_documents,
     open_tokens,
-    read_files,
     read_token_header,
     sequential_batches,
     write_tokens,
@@ -36,7 +33,7 @@ from ..data.masking import IGNORED, MaskedBatches, Masking, mask_tokens, masked_
 from ..evaluate.blanks import BlanksEvaluation, evaluate_blanks, token_log_probabilities
 from ..nn import Module
 from ..train import Corpus, Evaluation, Run, evaluate, read_corpus, train_tokenizer
-from ..train.corpus import first_characters
+from ..train.corpus import encoded_files, first_characters
 from ..train.metrics import bits_per_byte, evaluating
 from .generate import sample_text
 from .pairs import Pairs
@@ -61,10 +58,7 @@ class OnText:
 
     def evaluate_files(self, model: Module, paths: Sequence[str], encoding: str) -> dict[str, float]:
         """On other text."""
-        documents, _ = clean(read_files(paths, encoding))
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            path = Path(folder, "corpus.tokens")
-            write_tokens(path, documents, self.run.tokenizer)
+        with encoded_files(paths, encoding, self.run.tokenizer) as (path, documents):
             return self.measured(self.evaluate(model, path), documents)
 
 

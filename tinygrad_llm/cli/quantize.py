@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..files import new_folder, read_json, require_free, write_json
+from ..files import new_folder, require_free, write_json
 from ..hub import refresh_card, save_pretrained
 from ..hub.sentence_transformers import read_pooling
 from ..hub.weights import as_half, from_bfloat16
@@ -22,10 +22,10 @@ from ..nn import Module, weight_bytes
 from ..nn.quantized import Quantized, is_quantized
 from ..nn.quantized import quantize as to_int8
 from ..text import save_chat_template
-from ..train import Run, open_run
+from ..train import Run
 from ..train.checkpoint import save_checkpoint
 from ..train.fine_tuned import BASE, HEAD, TASK, open_model
-from ..train.run import OTHER_FOLDER
+from ..train.run import OTHER_FOLDER, run_in
 from .finetune_chat import own_template
 from .objectives import Objective, objective_of
 
@@ -36,7 +36,7 @@ OF_A_RUN = ("config.json", "tokenizer.json", "corpus.json", "summary.json", "*.t
 def quantize(arguments: argparse.Namespace) -> int:
     source, out, dtype = Path(arguments.source), Path(arguments.out), arguments.dtype
     require_free(out, OTHER_FOLDER)
-    run = _run_in(source)
+    run = run_in(source)
     if run:
         (model, checkpoint), tokenizer = run.load_model(), run.tokenizer
     else:
@@ -67,11 +67,6 @@ def quantize(arguments: argparse.Namespace) -> int:
     else:
         Console(highlight=False).print(_table(facts, out))
     return 0
-
-
-def _run_in(folder: Path) -> Run | None:
-    path = folder / "config.json"
-    return open_run(folder) if path.exists() and "preset" in read_json(path) else None
 
 
 def _perplexity(dtype: str, objective: Objective | None, model: Module) -> dict[str, float]:

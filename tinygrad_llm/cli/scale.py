@@ -19,7 +19,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from .. import warm_up
 from ..data import open_tokens, read_token_header
 from ..files import new_folder, read_json, remove_leftovers, write_json
 from ..lock import Lock
@@ -47,7 +46,7 @@ from .parser import config_fields
 from .scale_display import Runs
 from .scale_options import MINUTES, MODELS
 from .scale_report import Check, Findings, report
-from .train import say
+from .train import compile_missing_kernels, say
 
 PLAN, RUNS = "plan.json", "scale.jsonl"
 
@@ -82,9 +81,7 @@ def scale(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     with Lock() as lock:
         study = _resume(arguments, lock) if arguments.resume else _start(arguments, console, lock)
-        if warm_up.is_needed():
-            say(console, "compiling kernels (first run only) …")
-            warm_up.compile_kernels(study.config.model)
+        compile_missing_kernels(study.config.model, console)
         with Interrupt() as interrupt:
             done = _make_all(study, study.plan.runs, interrupt, console)
             check = _check(study, interrupt, console) if done and not arguments.no_check else None
@@ -118,9 +115,7 @@ def _start(arguments: argparse.Namespace, console: Console, lock: Lock) -> Study
         tokenizer.save(building / "tokenizer.json")
         say(console, f"{corpus.cleaning}\n{objective.write(corpus, lambda header: None)}; timing each size …")
         text = read_text(building)
-        if warm_up.is_needed():
-            say(console, "compiling kernels (first run only) …")
-            warm_up.compile_kernels(config.model)
+        compile_missing_kernels(config.model, console)
         config = config.override(evaluation_tokens=min(config.evaluation_tokens, len(text.validation)))
         max_tokens = int(max_epochs * len(text.train))
         clock = processor_seconds if arguments.processor_time else time.perf_counter

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..files import write_bytes, write_json, write_text
+from ..files import write_json, write_text
 from ..hub import refresh_card
 from ..nn import Module
 from ..plots import loss_curve
@@ -57,10 +55,7 @@ def _draw(objective: Objective, summary: dict[str, Any]) -> None:
     train = [(line["step"], objective.scaled(line["loss"])) for line in log]
     validation = [(line["step"], line[key]) for line in log if key in line]
     levels = objective.levels(summary)
-    with tempfile.TemporaryDirectory() as elsewhere:
-        picture = Path(elsewhere, "loss.png")
-        loss_curve(picture, train, validation, levels, unit=objective.unit, title=f"{folder.name}")
-        write_bytes(folder / "loss.png", picture.read_bytes())
+    loss_curve(folder / "loss.png", train, validation, levels, unit=objective.unit, title=f"{folder.name}")
 
 
 def _facts(run: Run, model: Module, progress: Progress) -> dict[str, Any]:

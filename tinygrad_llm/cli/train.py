@@ -141,9 +141,14 @@ def _say_what_comes(console: Console, run: Run, model: Module, start: int) -> No
         say(console, f"{run.folder}: {model.num_parameters():,} parameters, steps {start + 1} to {run.config.steps}")
         if run.config.tensorboard:
             say(console, f"to watch it: tensorboard --logdir {shlex.quote(str(run.folder.parent))}")
-        if warm_up.is_needed():
-            say(console, "compiling kernels (first run only) …")
-            warm_up.compile_kernels(run.config.model)
+        compile_missing_kernels(run.config.model, console)
+
+
+def compile_missing_kernels(model: str, console: Console) -> None:
+    """Those of a training step of a model, as in pretrain --model; it takes long, so that is said."""
+    if warm_up.is_needed():
+        say(console, "compiling kernels (first run only) …")
+        warm_up.compile_kernels(model)
 
 
 def _say_how_to_resume(console: Console, run: Run, step: int) -> None:

@@ -23,8 +23,7 @@ from ..text.hf_json import from_vocab
 from .configs import MOST_POSITIONS, Settings
 from .gguf import BLOCK, Blocks, GGUFFile
 from .names import Entry, Family, entries
-from .sizes import require_enough_weights
-from .weights import listed
+from .sizes import refused_settings, require_enough_weights, require_fit
 
 NAMES = Family(
     model_type="llama",
@@ -58,19 +57,14 @@ def load_gguf(path: Path, keep_quantized: bool = False) -> Llama:
     Raises ValueError where the file holds another kind of model, or not all weights of this one.
     """
     file = GGUFFile(path)
-    try:
+    shapes = {name: info.shape for name, info in file.tensors.items()}
+    with refused_settings(path):
         config = _config(file)
-        if config.n_layers > len(file.tensors):
-            raise ValueError(f"{path} tells of {config.n_layers:,} layers, which is more than there are weights")
-        require_enough_weights(path, config, (info.shape for info in file.tensors.values()))
+        require_enough_weights(path, config, shapes.values())
         with init.skip_init():
             model = Llama(config)
-    except MemoryError:
-        raise ValueError(f"{path} describes a model that is larger than this machine's memory") from None
-    except (TypeError, ValueError) as error:
-        raise ValueError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     table = list(entries(NAMES, model))
-    _require_fit(file, table)
+    require_fit(f"{path} does not hold the Llama of its settings", table, shapes)
     for entry in table:
         _put(model, entry, _ordered(entry.ours, file.read(entry.theirs[0]), config.head_dim), keep_quantized)
     return_freed_memory()
@@ -108,22 +102,6 @@ def _config(file: GGUFFile) -> LlamaConfig:
         rms_norm_eps=settings.number("attention.layer_norm_rms_epsilon", 1e-5),
         tie_weights="output.weight" not in file.tensors,
     )
-
-
-def _require_fit(file: GGUFFile, table: list[Entry]) -> None:
-    wanted = {entry.theirs[0]: entry.shape for entry in table}
-    problems = {
-        "missing": [name for name in wanted if name not in file.tensors],
-        "unexpected": [name for name in file.tensors if name not in wanted],
-        "wrong shape": [
-            f"{name} {file.tensors[name].shape} instead of {shape}"
-            for name, shape in wanted.items()
-            if name in file.tensors and file.tensors[name].shape != shape
-        ],
-    }
-    found = [f"{what}: {listed(names)}" for what, names in problems.items() if names]
-    if found:
-        raise ValueError(f"{file.path} does not hold the Llama of its settings; {'; '.join(found)}")
 
 
 def _ordered(ours: str, weight: np.ndarray | Blocks, head_dim: int) -> np.ndarray | Blocks:

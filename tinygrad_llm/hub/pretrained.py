@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import new_folder, read_json, write_json
-from ..json_text import shortened
 from ..models import BERT, GPT, Llama
 from ..nn import init, lora_layers
 from ..nn.block_quantized import BlockQuantized
@@ -30,8 +29,8 @@ from .gguf_llama import gguf_chat_template, gguf_tokenizer, load_gguf
 from .model_card import refresh_card
 from .names import FAMILIES, Entry, Family, entries
 from .sentence_transformers import Pooling, read_pooling, write_pooling
-from .sizes import require_enough_weights
-from .weights import HALVES, MAX_SHARD_BYTES, QUANTIZED_STEM, STEM, WeightFiles, listed, write_weights
+from .sizes import refused_settings, require_enough_weights, require_fit
+from .weights import HALVES, MAX_SHARD_BYTES, QUANTIZED_STEM, STEM, WeightFiles, write_weights
 
 if TYPE_CHECKING:
     from ..text import BPETokenizer, CharTokenizer, ChatTemplate, WordPieceTokenizer
@@ -99,7 +98,8 @@ def load_pretrained(
     if quantized:
         quantize_structure(model)
     table = list(entries(family, model))
-    _require_fit(files, family, table, {name: files.shapes[found] for name, found in names.items()})
+    where = f"{files.path} does not hold the {family.model_type} of its config.json"
+    require_fit(where, table, {name: files.shapes[found] for name, found in names.items()}, family.tied)
     parameters = dict(model.named_parameters())
     for entry in table:
         joined = entry.join([files.read(names[name]) for name in entry.theirs])
@@ -123,37 +123,14 @@ def _build(
     settings: Settings, family: Family, files: WeightFiles, names: dict[str, str], dropout, rng
 ) -> GPT | BERT | Llama:
     """The model without its weights. Raises ValueError, with the file's name, where the settings are impossible."""
-    path = settings.path
-    try:
+    with refused_settings(settings.path):
         config = READERS[family.model_type](settings, dropout)
         if family.model_type == "bert":
             heads = [any(name.startswith(head) for name in names) for head in ("bert.pooler.", "cls.predictions.")]
             config = dataclasses.replace(config, pooler=heads[0], masked_lm=heads[1])
-        if config.n_layers > len(names):
-            raise ValueError(f"{path} tells of {config.n_layers:,} layers, which is more than there are weights")
-        require_enough_weights(path, config, (files.shapes[name] for name in names.values()))
+        require_enough_weights(settings.path, config, (files.shapes[name] for name in names.values()))
         with init.skip_init():
             return MODELS[family.model_type](config, rng)
-    except MemoryError:
-        raise ValueError(f"{path} describes a model that is larger than this machine's memory") from None
-    except (TypeError, ValueError) as error:
-        raise ValueError(shortened(error, 1000) if str(path) in str(error) else f"{path}: {shortened(error)}") from None
-
-
-def _require_fit(files: WeightFiles, family: Family, table: list[Entry], shapes: dict[str, tuple[int, ...]]) -> None:
-    wanted = {name: entry.shape for entry in table for name in entry.theirs}
-    problems = {
-        "missing": [name for name in wanted if name not in shapes],
-        "unexpected": [name for name in shapes if name not in wanted and name not in family.tied],
-        "wrong shape": [
-            f"{name} {shapes[name]} instead of {shape}"
-            for name, shape in wanted.items()
-            if name in shapes and shapes[name] != shape
-        ],
-    }
-    found = [f"{what}: {listed(names)}" for what, names in problems.items() if names]
-    if found:
-        raise ValueError(f"{files.path} does not hold the {family.model_type} of its config.json; {'; '.join(found)}")
 
 
 def _require_ties(files: WeightFiles, family: Family, table: list[Entry], names: dict[str, str]) -> None:

@@ -15,7 +15,6 @@ from .. import functional as F
 from ..autograd import Tensor
 from ..ops.block_linear import BlockWeight
 from ..ops.embedding import checked_ids
-from . import init
 from .embedding import Embedding
 from .linear import Linear
 from .module import Parameter
@@ -40,13 +39,6 @@ class BlockLinear(BlockQuantized, Linear):
     def __init__(self, blocks: BlockWeight, bias: Parameter | None = None):
         self.blocks, self.bias = blocks, bias
 
-    def to_float(self) -> Linear:
-        out_features, in_features = self.blocks.shape
-        with init.skip_init():
-            linear = Linear(in_features, out_features, bias=False)
-        linear.weight, linear.bias = Parameter(self.floats()), self.bias
-        return linear
-
     def forward(self, x: Tensor) -> Tensor:
         y = F.block_linear(x, self.blocks)
         return y if self.bias is None else y + self.bias
@@ -65,12 +57,6 @@ class BlockEmbedding(BlockQuantized, Embedding):
 
     def __init__(self, blocks: BlockWeight):
         self.blocks = blocks
-
-    def to_float(self) -> Embedding:
-        with init.skip_init():
-            embedding = Embedding(*self.blocks.shape)
-        embedding.weight = Parameter(self.floats())
-        return embedding
 
     def forward(self, ids: Tensor | np.ndarray) -> Tensor:
         ids = checked_ids("embedding", ids.data if isinstance(ids, Tensor) else np.asarray(ids), self.blocks.shape[0])

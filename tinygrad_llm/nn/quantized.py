@@ -54,6 +54,18 @@ class Quantized(Module):
         """scale ⊙ int8_weight (N, K)."""
         return dequantized(self.int8_weight.data, self.scale.data, self.scale.dtype)
 
+    def to_float(self) -> Linear | Embedding:
+        """The layer whose weights are these floats."""
+        floats = self.floats()
+        with init.skip_init():
+            if isinstance(self, Linear):
+                layer = Linear(*floats.shape[::-1], bias=False)
+                layer.bias = self.bias
+            else:
+                layer = Embedding(*floats.shape, self.padding_idx)
+        layer.weight = Parameter(floats)
+        return layer
+
     def block_bytes(self) -> int:
         """The memory of weights that are no parameters."""
         return 0
@@ -80,13 +92,6 @@ class QuantizedLinear(Quantized, Linear):
         """The same layer, whose weights are still to be loaded."""
         out_features, in_features = linear.weight.shape
         return cls(in_features, out_features, linear.bias is not None)
-
-    def to_float(self) -> Linear:
-        out_features, in_features = self.int8_weight.shape
-        with init.skip_init():
-            linear = Linear(in_features, out_features, bias=False)
-        linear.weight, linear.bias = Parameter(self.weight.data), self.bias
-        return linear
 
     def forward(self, x: Tensor) -> Tensor:
         return F.int8_linear(x, self.int8_weight, self.scale, self.bias)
@@ -115,12 +120,6 @@ class QuantizedEmbedding(Quantized, Embedding):
     def like(cls, embedding: Embedding) -> QuantizedEmbedding:
         """The same table, whose rows are still to be loaded."""
         return cls(*embedding.weight.shape, embedding.padding_idx)
-
-    def to_float(self) -> Embedding:
-        with init.skip_init():
-            embedding = Embedding(*self.int8_weight.shape, self.padding_idx)
-        embedding.weight = Parameter(self.weight.data)
-        return embedding
 
     def forward(self, ids: Tensor | np.ndarray) -> Tensor:
         ids = checked_ids("embedding", ids.data if isinstance(ids, Tensor) else np.asarray(ids), len(self.scale))

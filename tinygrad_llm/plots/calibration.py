@@ -10,19 +10,24 @@ from .figures import BLUE, ORANGE, SKY, new_figure, save
 
 
 def reliability_diagram(
-    path: str | os.PathLike, confidence: np.ndarray, accuracy: np.ndarray, n_examples: np.ndarray, title: str = ""
+    path: str | os.PathLike,
+    confidence: np.ndarray,
+    accuracy: np.ndarray,
+    interval: tuple[np.ndarray, np.ndarray],
+    n_examples: np.ndarray,
+    title: str = "",
 ) -> None:
     """Draw the accuracy of each bin over its mean confidence, and below how many examples it has; all are (M,).
 
-    Of an empty bin both means are nan. Error bars are those of a share of n examples (Wilson 1927), 95 %. On the
-    diagonal the model is calibrated, below it is too sure of itself.
+    Of an empty bin both means are nan. `interval`, two arrays, holds the accuracy with 95 %. On the diagonal the model
+    is calibrated, below it is too sure of itself.
     Raises ValueError where every bin is empty.
     """
     filled = np.asarray(n_examples) > 0
     if not filled.any():
         raise ValueError("reliability_diagram: all bins are empty, so there is nothing to draw")
-    x, y, n = (np.asarray(each, np.float64)[filled] for each in (confidence, accuracy, n_examples))
-    low, high = wilson_interval(y, n)
+    columns = confidence, accuracy, n_examples, *interval
+    x, y, n, low, high = (np.asarray(each, np.float64)[filled] for each in columns)
     figure, (left, right) = new_figure(width=10, height=4.2, n_axes=2)
     left.plot([0, 1], [0, 1], color=ORANGE, linestyle="--", label="calibrated")
     errors = np.maximum([y - low, high - y], 0)
@@ -33,10 +38,3 @@ def reliability_diagram(
     right.bar(x, n, width=0.06, color=SKY, edgecolor=BLUE)
     right.set(xlabel="mean confidence", ylabel="examples", xlim=(0, 1.02), title="how sure it is, how often")
     save(figure, path)
-
-
-def wilson_interval(share: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
-    """The interval of a share of n examples, which stays within 0 and 1 where few are counted."""
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return centre - half, centre + half

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import replacing
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
@@ -37,9 +39,10 @@ def picture_format(path: str | os.PathLike) -> str:
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:
-    """Write the figure to `path`, as PNG or SVG by its ending. The same figure gives the same file."""
+    """Write the figure to `path`, as PNG or SVG by its ending. The same figure gives the same file; one of that name
+    is replaced when the new one is safe on the disk."""
     import matplotlib
 
-    with matplotlib.rc_context({"svg.hashsalt": "tinygrad_llm"}):
-        kind = picture_format(path)
-        figure.savefig(path, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    kind = picture_format(path)
+    with matplotlib.rc_context({"svg.hashsalt": "tinygrad_llm"}), replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)

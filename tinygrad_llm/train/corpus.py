@@ -7,7 +7,9 @@ often as it is needed, and each document's hash says on which side it is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from ..data import (
     goes_to_validation,
     read_files,
     split_documents,
+    write_tokens,
 )
 from ..data.documents import cut_before
 from ..text import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, WordPieceTokenizer
@@ -29,6 +32,19 @@ IN_MEMORY_BYTES = 128 << 20
 STREAM_CHARACTERS = 1 << 16  # a longer document is cut, so that there are many to choose the validation part from
 VALIDATION_BYTES = 8 << 20  # of a streamed corpus: enough for an exact measurement, and it is read in a minute
 TOKENIZER_CHARACTERS = 64 << 20  # merges learned from so much text are as good as from all of it
+
+
+@contextmanager
+def encoded_files(paths: Sequence[str], encoding: str, tokenizer: Tokenizer) -> Iterator[tuple[Path, list[Document]]]:
+    """Other text than a run's, to measure a model on: its documents, cleaned, and a token file of them for the while.
+
+    Raises as `read_files`.
+    """
+    documents, _ = clean(read_files(paths, encoding))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "corpus.tokens")
+        write_tokens(path, documents, tokenizer)
+        yield path, documents
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,12 @@ def open_run(folder: str | os.PathLike) -> Run:
         raise ValueError(f"the settings in {str(path)!r} are damaged ({shortened(error)}): start a new run") from None
 
 
+def run_in(folder: str | os.PathLike) -> Run | None:
+    """The run in a folder, or None where a model of another kind is there, or none. Raises as `open_run`."""
+    path = Path(folder) / "config.json"
+    return open_run(folder) if path.is_file() and "preset" in read_json(path) else None
+
+
 def save_config(folder: Path, preset: str, config: PretrainConfig) -> None:
     write_json(folder / "config.json", {"preset": preset, "config": dataclasses.asdict(config)})
 
