@@ -7,9 +7,9 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 
 from tinygrad_llm.autograd import Tensor
-from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.ops import attention_kernels, attention_tiles
 from tinygrad_llm.ops.attention import attention_ref, qkv_attention, scaled_dot_product_attention
 from tinygrad_llm.testing import gradcheck
@@ -193,7 +193,7 @@ def test_dropout_gradients(p, is_causal):
 
 def test_dropout_in_plain_python_is_the_same():
     compiled = dropped_weights(0.4, seed=6, T=6, S=7)[0]
-    with no_jit():
+    with plain_python():
         np.testing.assert_allclose(dropped_weights(0.4, seed=6, T=6, S=7)[0], compiled, rtol=1e-12)
 
 
@@ -289,6 +289,6 @@ def test_kernels_make_no_array_of_scores(monkeypatch):
     for module in (attention_kernels, attention_tiles):
         monkeypatch.setattr(module, "WIDTH", 16)
     one_array_of_scores = 112 * 112 * 4
-    with no_jit():
+    with plain_python():
         peak_memory(16, H=1, C=1)  # what is only made once does not count
         assert peak_memory(112, H=1, C=1) < one_array_of_scores

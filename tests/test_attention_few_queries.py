@@ -3,8 +3,9 @@
 import numba
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 
-from tinygrad_llm import Tensor, no_grad, no_jit
+from tinygrad_llm import Tensor, no_grad
 from tinygrad_llm.functional import scaled_dot_product_attention
 from tinygrad_llm.ops import attention, attention_few_queries
 from tinygrad_llm.ops.attention import attention_ref
@@ -46,7 +47,7 @@ def test_is_the_formula(mask, options, dtype):
     qkv = arrays(dtype=dtype)
     expected = attention_ref(*qkv, attn_mask=MASKS[mask], **options)
     out = attend(*qkv, attn_mask=MASKS[mask], **options)
-    with no_jit():
+    with plain_python():
         plain = attend(*qkv, attn_mask=MASKS[mask], **options)
     assert out.dtype == dtype
     tolerance = 1e-5 if dtype == np.float32 or mask == "numbers" else 1e-12
@@ -109,7 +110,7 @@ def test_both_loops_over_heads_are_the_formula(monkeypatch, limit):
     """The one for several threads, and the other; in plain Python the limit between them can be set."""
     monkeypatch.setattr(attention_few_queries, "SMALL", limit)
     qkv = arrays(H=6, n_key_heads=2, S=9, dtype=np.float64)
-    with no_jit():
+    with plain_python():
         np.testing.assert_allclose(attend(*qkv), attention_ref(*qkv, enable_gqa=True), atol=1e-12)
 
 
@@ -119,7 +120,7 @@ def test_heads_may_lie_side_by_side(which):
     qkv = arrays(S=11, dtype=np.float64)
     qkv[which] = qkv[which].swapaxes(1, 2).copy().swapaxes(1, 2)
     for is_causal in (False, True):
-        with no_jit():
+        with plain_python():
             out = attend(*qkv, is_causal=is_causal)
         np.testing.assert_allclose(out, attention_ref(*qkv, is_causal=is_causal), atol=1e-12)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 
-from tinygrad_llm import Tensor, no_jit
+from tinygrad_llm import Tensor
 from tinygrad_llm.ops import attention_kernels, attention_tiles
 from tinygrad_llm.ops.attention import Attention, qkv_attention, scaled_dot_product_attention
 from tinygrad_llm.ops.attention_layout import Options
@@ -84,7 +85,7 @@ def small_tiles(monkeypatch, request):
     for module in (attention_kernels, attention_tiles):
         monkeypatch.setattr(module, "WIDTH", request.param)
         monkeypatch.setattr(module, "VECTOR", 4)
-    with no_jit():
+    with plain_python():
         yield
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 
-from tinygrad_llm import Tensor, no_jit
+from tinygrad_llm import Tensor
 from tinygrad_llm.ops import block_linear as module
 from tinygrad_llm.ops.block_linear import BLOCK, DIRECT_ROWS, TILE, block_linear, block_linear_ref, pack_blocks
 from tinygrad_llm.ops.matmul import matmul_backend
@@ -51,7 +52,7 @@ def test_kernels_are_the_formula(case, n_rows):
     w, x = dense(weight), np.random.default_rng(1).standard_normal((n_rows, 2 * BLOCK))
     dout = np.cos(np.arange(n_rows * len(w))).reshape(n_rows, -1)
     for backend in ("kernel", "blas"):
-        with no_jit():
+        with plain_python():
             out, dx = run(x, weight, backend)
         np.testing.assert_allclose(out, x @ w.T, rtol=1e-12, atol=1e-10)
         np.testing.assert_allclose(dx, dout @ w, rtol=1e-12, atol=1e-10)
@@ -73,7 +74,7 @@ def test_any_number_of_tiles_at_once_is_the_same(monkeypatch, backend, at_once):
     monkeypatch.setattr(
         module, "multiply", lambda a, b, **options: (sizes.append(b.shape), multiply(a, b, **options))[1]
     )
-    with no_jit():
+    with plain_python():
         out, dx = run(x, weight, backend)
     np.testing.assert_allclose(out, block_linear_ref(x, weight), rtol=1e-12, atol=1e-10)
     dout = np.cos(np.arange(out.size)).reshape(out.shape)
@@ -87,7 +88,7 @@ def test_both_loops_over_tiles_are_the_formula(monkeypatch, limit):
     monkeypatch.setattr(module, "FEW", limit)
     weight = random_weight(8, True, 2 * TILE + 5, BLOCK)
     x = np.random.default_rng(1).standard_normal((3, BLOCK))
-    with no_jit():
+    with plain_python():
         np.testing.assert_allclose(run(x, weight)[0], block_linear_ref(x, weight), rtol=1e-12, atol=1e-10)
 
 

@@ -5,13 +5,13 @@ import re
 import numba
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import tinygrad_llm.functional as F
 from tinygrad_llm.autograd import Tensor
-from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.ops import int8_linear as module
 from tinygrad_llm.ops.int8_linear import DIRECT_ROWS, FEW, FEW_ROWS, dequantize, int8_linear_ref, quantize_rows
 from tinygrad_llm.ops.matmul import matmul_backend
@@ -84,7 +84,7 @@ def test_each_way_to_multiply_gives_the_same(M, N, K):
     exact = int8_linear_ref(x.astype(np.float64), weight, scale, bias)
     assert_close(multiplied(x, weight, scale, bias), exact)
     assert_close(multiplied(x, weight, scale), exact - bias)
-    with no_jit():
+    with plain_python():
         assert_close(multiplied(x, weight, scale, bias), exact)
 
 
@@ -101,7 +101,7 @@ def test_the_kernels_can_be_stepped_through():
         weight, scale, bias = random_layer(N, 11)
         x = random_rows(M, 11)
         compiled = multiplied(x, weight, scale, bias)
-        with no_jit(), matmul_backend("kernel"):
+        with plain_python(), matmul_backend("kernel"):
             assert_close(multiplied(x, weight, scale, bias), compiled)
 
 
@@ -175,7 +175,7 @@ def test_blocks_of_few_columns_are_the_whole(monkeypatch, M, limit):
     weight, scale, bias = random_layer(10, 7)
     x = random_rows(M, 7)
     expected = int8_linear_ref(x.astype(np.float64), weight, scale, bias)
-    with no_jit(), matmul_backend("kernel"):
+    with plain_python(), matmul_backend("kernel"):
         assert module.columns_at_once(7) == 4
         out = F.int8_linear(*(Tensor(each) for each in (x, weight, scale, bias)))
     np.testing.assert_allclose(out.data, expected, rtol=1e-4, atol=1e-5)

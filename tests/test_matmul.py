@@ -6,10 +6,11 @@ import contextlib
 
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_llm import no_jit, tensor
+from tinygrad_llm import tensor
 from tinygrad_llm.ops import linear_cross_entropy as lce
 from tinygrad_llm.ops.linear import linear
 from tinygrad_llm.ops.matmul import (
@@ -63,7 +64,7 @@ def test_jitted_plain_and_reference_agree(dtype, layout):
     bias = rng.standard_normal(65).astype(dtype)
     with matmul_backend("kernel"):
         jitted = multiply(a, b, bias)
-        with no_jit():
+        with plain_python():
             plain = multiply(a, b, bias)
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(jitted, plain, rtol=tolerance, atol=tolerance)
@@ -76,7 +77,7 @@ def test_thin_products_are_the_references(transposed):
     a, b = random_matrix(rng, 3, 7, True, np.float32), random_matrix(rng, 7, 130, transposed, np.float32)
     bias = rng.standard_normal(130).astype(np.float32)
     expected = thin_matmul_ref(a, b, bias)
-    for context in (contextlib.nullcontext, no_jit):
+    for context in (contextlib.nullcontext, plain_python):
         with matmul_backend("kernel"), context():
             np.testing.assert_allclose(multiply(a, b, bias), expected, rtol=1e-5, atol=1e-6)
             added = multiply(a, b, bias, out=expected.copy(), accumulate=True)

@@ -9,8 +9,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 
-from tinygrad_llm import no_jit
 from tinygrad_llm.ops import matmul, matmul_kernels, matmul_layout, thin_matmul_kernels
 from tinygrad_llm.ops.matmul_kernels import BLOCK, DEPTH, PANELS_SIZE, ROWS, columns_at_once, padded_depth
 from tinygrad_llm.ops.matmul_layout import MAX_LEFT, NARROW, WIDTH, n_left_columns, n_panel_columns, panel_width
@@ -30,7 +30,7 @@ LAYOUTS = list(product((False, True), repeat=2))
 @pytest.fixture
 def plain():
     """Without compiling what is called once."""
-    with no_jit():
+    with plain_python():
         yield
 
 
@@ -104,6 +104,23 @@ def test_infinity_meets_no_padding(small_tiles, layout, which):
         out = np.empty((8, N))
         matmul_kernels.matmul_kernel(out, *stored, np.empty(0), *layout, False, 8)
         assert np.all(out == np.inf)
+
+
+def test_blocks_are_padded_with_rows_of_zeros(plain):
+    """Their products are never stored, but what memory happens to hold may overflow, or be slow to multiply."""
+    depth, a = 8, whole_numbers(5, 9)
+    block = np.empty(8 * (depth + matmul_layout.PAD))
+    matmul_layout.copy_rows(block, a, 0, 5, 1, depth)
+    rows = block.reshape(8, -1)
+    np.testing.assert_array_equal(rows[:5, :depth], a[:, 1:])
+    assert not rows[5:].any()
+    for k0 in (0, 3):
+        block = np.empty(block.size)
+        matmul_layout.copy_rows_transposed(block, a.T.copy(), 0, 5, k0, depth)
+        quads, rest = block[: 8 * depth].reshape(-1, 8, 4), a[:, k0 : k0 + depth]
+        copied = quads[:, :5].transpose(1, 0, 2).reshape(5, -1)
+        np.testing.assert_array_equal(copied, np.pad(rest, [(0, 0), (0, depth - rest.shape[1])]))
+        assert not quads[:, 5:].any()
 
 
 def test_columns_are_panels_or_left_over(plain):

@@ -12,11 +12,11 @@ import math
 
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 from odd_checks import DTYPES, close, run
 
 from tinygrad_llm import functional as F
 from tinygrad_llm.autograd import Tensor
-from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.ops.attention import attend, attention_ref
 from tinygrad_llm.ops.attention_layout import Options, as_heads, new_heads
 
@@ -124,7 +124,7 @@ def test_attention_of_odd_numbers_compiled_and_plain(dtype):
     q[0], q[1] = q[0] * 1e4, q[1] * 1e-42
     k[3], v[2], mask[2], q[4, 0] = 0, v[2] * 1e30, -np.inf, np.nan
     compiled = run(lambda *qkv: F.scaled_dot_product_attention(*qkv, Tensor(mask)), q, k, v)
-    with no_jit():
+    with plain_python():
         plain = run(lambda *qkv: F.scaled_dot_product_attention(*qkv, Tensor(mask)), q, k, v)
     for ours, expected in zip(compiled, plain, strict=True):
         largest = np.abs(expected[np.isfinite(expected)]).max(initial=1)

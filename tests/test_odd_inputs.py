@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 from odd_checks import DTYPES, close, run
 
 from tinygrad_llm import functional as F
 from tinygrad_llm.autograd import Tensor
-from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.ops.activations import relu_ref, sigmoid_ref, silu_ref
 from tinygrad_llm.ops.cross_entropy import cross_entropy_ref
 from tinygrad_llm.ops.gelu import erf, erf_ref, gelu_ref, gelu_tanh_ref
@@ -113,7 +113,7 @@ def test_rows_of_odd_numbers(name, dtype):
 def test_compiled_and_plain_agree_on_them(name, dtype):
     op, (_, x) = ALL[name][0], rows(dtype, OVERFLOWING if name in NORMS else ())
     compiled = run(op, x)
-    with no_jit():
+    with plain_python():
         plain = run(op, x)
     for ours, expected in zip(compiled, plain, strict=True):
         largest = np.abs(expected[np.isfinite(expected)]).max(initial=1)

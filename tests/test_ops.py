@@ -8,6 +8,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from op_cases import cases_by_family, example_inputs, upstream_gradient
@@ -15,7 +16,6 @@ from op_cases.case import OpCase
 
 from tinygrad_llm.autograd import Tensor
 from tinygrad_llm.autograd.graph import topological_order
-from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.ops import gelu, int8_linear, layer_norm, thin_matmul_kernels
 from tinygrad_llm.testing import dot_product_check, gradcheck
 
@@ -208,7 +208,7 @@ def test_compiled_kernels_equal_plain_python(case, data):
     drawn = data.draw(case.inputs, label="inputs")
     all_inputs = [[x.astype(dtype) for x in arrays] for arrays in (example_inputs(case), drawn) for dtype in FLOATS]
     compiled = [run(case, arrays) for arrays in all_inputs]
-    with no_jit():
+    with plain_python():
         plain = [run(case, arrays) for arrays in all_inputs]
     for ours, expected in zip(compiled, plain, strict=True):
         assert ours[0].dtype == expected[0].dtype
@@ -219,7 +219,7 @@ def test_compiled_kernels_equal_plain_python(case, data):
 def test_what_large_arrays_do_in_several_threads_is_the_same(case, monkeypatch):
     """Some kernels have a second loop for them; in plain Python a limit of 0 sends these small arrays there."""
     arrays = example_inputs(case)
-    with no_jit():
+    with plain_python():
         expected = run(case, arrays)
         for module in (gelu, layer_norm, int8_linear, thin_matmul_kernels):
             monkeypatch.setattr(module, "FEW", 0)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from dirty_memory import plain_python
 
 from tinygrad_llm import optim
 from tinygrad_llm.autograd import Tensor
-from tinygrad_llm.kernel import no_jit
 from tinygrad_llm.optim import clip
 from tinygrad_llm.optim.adamw import CHUNK, adamw_ref
 from tinygrad_llm.optim.muon import orthogonalise
@@ -49,7 +49,7 @@ def test_ten_steps_are_pytorchs(name, jit):
         if jit:
             optimizer.step()
         else:
-            with no_jit():
+            with plain_python():
                 optimizer.step()
         for key, p in params.items():
             np.testing.assert_allclose(p.data, GOLDEN[f"{name}/{key}"][step], rtol=1e-9, atol=1e-12)
@@ -188,7 +188,7 @@ def test_clipping_is_pytorchs():
 def test_sums_of_squares_by_chunk_are_the_references(size):
     x = np.linspace(-2, 3, size).astype(np.float32)
     sums = np.empty(-(-size // 10))
-    for context in (contextlib.nullcontext, no_jit):
+    for context in (contextlib.nullcontext, plain_python):
         with context():
             clip.squares_by_chunk(sums, x, 10)
             np.testing.assert_allclose(sums, clip.squares_by_chunk_ref(x, 10), rtol=1e-6)
@@ -223,7 +223,7 @@ def test_results_do_not_depend_on_jit_or_threads():
         numba.set_num_threads(threads)
     assert norm == single_norm
     np.testing.assert_array_equal(stepped, single)
-    with no_jit():
+    with plain_python():
         plain_norm, plain = clipped_step()
     assert norm == pytest.approx(plain_norm, rel=1e-5)
     np.testing.assert_allclose(stepped, plain, rtol=1e-4, atol=1e-6)

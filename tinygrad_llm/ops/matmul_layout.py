@@ -6,7 +6,8 @@
              From A: row by row. From Aᵀ: four rows of Aᵀ are four steps of k; they are interleaved, which is vector
              code, where a transposition would jump from row to row.
 
-Panels and blocks are padded with zeros, in k to a multiple of 4, so that what a tile reads beyond an edge adds nothing.
+Panels and blocks are padded with zeros, in k and in A's rows to a multiple of 4, so that what a tile reads beyond an
+edge adds nothing.
 Reads go along the rows of the source as far as possible: on the way to memory what counts is not how much is read but
 how often a new place is read.
 """
@@ -114,6 +115,8 @@ def copy_rows(block, a, i0, i1, k0, depth):
             to[k] = row[k]
         for k in range(row.shape[0], depth):
             to[k] = 0
+    for k in range((i1 - i0) * (depth + PAD), block.shape[0]):
+        block[k] = 0
 
 
 @kernel
@@ -124,6 +127,8 @@ def copy_rows_transposed(block, a, i0, i1, k0, depth):
         to = block[k * n_rows : (k + 4) * n_rows]
         if k0 + k + 4 <= a.shape[0]:
             interleave(to, a, k0 + k, i0, i1 - i0)
+            for i in range(4 * (i1 - i0), to.shape[0]):
+                to[i] = 0
         else:
             for i in range(to.shape[0]):
                 to[i] = 0
