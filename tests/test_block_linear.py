@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from dirty_memory import plain_python
@@ -61,6 +63,15 @@ def test_kernels_are_the_formula(case, n_rows):
         assert out.dtype == dx.dtype == dtype
         np.testing.assert_allclose(out, x @ w.T, rtol=1e-4, atol=tolerance)
         np.testing.assert_allclose(dx, dout @ w, rtol=1e-4, atol=tolerance)
+
+
+def test_sums_of_blocks():
+    x = np.random.default_rng(0).standard_normal((3, 2 * BLOCK))
+    for context in (contextlib.nullcontext, plain_python):
+        with context():
+            sums = module.sums_of_blocks(x)
+        assert sums.shape == (3, 2)
+        np.testing.assert_allclose(sums, x.reshape(3, 2, BLOCK).sum(axis=2), rtol=1e-12)
 
 
 @pytest.mark.parametrize("at_once", [0, 1, 2, 3])

@@ -10,14 +10,16 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_runs import TINY, call, pretrain, read_log, write_text
 from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from tinygrad_llm import files
 from tinygrad_llm.cli.errors import explain
 from tinygrad_llm.cli.log import Log
-from tinygrad_llm.files import new_folder, remove_leftovers, replacing
+from tinygrad_llm.files import new_folder, remove_leftovers, replacing, write_json, write_tensors
 from tinygrad_llm.lock import LOCK_NAME, is_locked
 from tinygrad_llm.train import load_checkpoint
 
@@ -158,11 +160,19 @@ def test_a_kill_while_a_folder_is_made_does_not_stop_the_next_one(tmp_path, monk
         assert os.listdir(tmp_path) == ["new"]
 
 
+def test_who_can_read_a_text_can_read_tensors(tmp_path):
+    """safetensors alone makes files that only their owner can read."""
+    write_json(tmp_path / "config.json", {})
+    write_tensors(tmp_path / "model.safetensors", {"x": np.arange(3.0)}, {"format": "pt"})
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+    assert len(os.listdir(tmp_path)) == 2
+    np.testing.assert_array_equal(load_file(tmp_path / "model.safetensors")["x"], np.arange(3.0))
+
+
 def test_the_newest_checkpoint_and_the_one_before_are_kept(finished):
     steps = [load_checkpoint(finished / f"{name}.safetensors").step for name in ("last", "previous")]
     assert steps == [6, 3]
-    modes = {(finished / name).stat().st_mode & 0o777 for name in ("last.safetensors", "config.json")}
-    assert len(modes) == 1, "who can read the settings can read the weights"
 
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing"])

@@ -13,10 +13,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .json_text import parse_json, shortened
 from .lock import LOCK_NAME, Lock
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_JSON_BYTES = 32 << 20  # of a file that is no table
 
@@ -57,6 +60,22 @@ def new_file(path: str | os.PathLike) -> Iterator[TextIO]:
     when it is safe on the disk; where that fails nothing is left of it."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         yield file
+
+
+def write_tensors(
+    path: str | os.PathLike,
+    arrays: dict[str, np.ndarray],
+    metadata: dict[str, str] | None = None,
+    keep_as: str | os.PathLike | None = None,
+) -> None:
+    """Write a safetensors file as `replacing` does. Raises OSError or SafetensorError where the disk refuses it."""
+    from safetensors.numpy import save_file
+
+    with replacing(path, keep_as) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(arrays, temporary, metadata)  # only its owner could read the file that it makes
+        temporary.chmod(mode)
 
 
 @contextmanager

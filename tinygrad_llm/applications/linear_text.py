@@ -21,7 +21,7 @@ import numpy as np
 
 from ..data.word_classes import classes_of_words
 from ..data.words import WORD
-from ..files import read_json, write_json
+from ..files import read_json, write_json, write_tensors
 
 LENGTHS = (3, 4, 5)  # of runs of characters
 WINDOW = 6  # words between the two of a pair of classes, at most
@@ -83,10 +83,8 @@ class LinearTextClassifier:
 
     def save(self, folder: str | os.PathLike) -> None:
         """Into an existing folder: ngrams.json and classifier.safetensors."""
-        from safetensors.numpy import save_file
-
         arrays = {"idf": self.idf, "weights": self.weights, "bias": self.bias}
-        save_file({name: array.astype(np.float32) for name, array in arrays.items()}, Path(folder, WEIGHTS))
+        write_tensors(Path(folder, WEIGHTS), {name: array.astype(np.float32) for name, array in arrays.items()})
         write_json(Path(folder, NGRAMS), {"categories": list(self.categories), "ngrams": list(self.ngrams)})
 
     @classmethod

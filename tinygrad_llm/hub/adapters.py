@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import new_folder, read_json, write_json
+from ..files import new_folder, read_json, write_json, write_tensors
 from ..models import BERT, GPT, Llama
 from ..nn import Linear, init
 from ..nn.lora import LoRALinear, lora_layers, put_lora
@@ -67,10 +67,8 @@ def save_adapter(
             facts[module] = (layer.rank, int(layer.alpha) if layer.alpha.is_integer() else layer.alpha)
     config = _config(model, family, facts, max(layer.dropout.p for layer in layers.values()), base)
     with new_folder(folder, remedy) as building:
-        from safetensors.numpy import save_file
-
         write_json(building / CONFIG, config)
-        save_file(arrays, building / WEIGHTS, {"format": "pt"})
+        write_tensors(building / WEIGHTS, arrays, {"format": "pt"})
         refresh_card(building)
 
 

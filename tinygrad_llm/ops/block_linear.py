@@ -33,7 +33,7 @@ from .matmul import multiply, use_kernel
 BLOCK = 32  # weights of a row that share a scale
 TILE = 64  # rows that are multiplied at once
 DIRECT_ROWS = 16  # of x; with more it pays to make floats of W and use the matrix product
-FEW = 1 << 18  # weights that one thread has read before another is awake
+FEW = 1 << 17  # bytes of weights that one thread has read before another is awake
 CHUNK = 1 << 22  # weights that are floats at a time where there are many rows: 16 MB of float32
 
 
@@ -169,9 +169,20 @@ def multiply_tile(out, x, sums, tile, scale, offset):
             add_8bit_tile(row, x[i], tile, scale, offset, sums[i])
 
 
+@kernel
+def sums_of_blocks(x):
+    """(M, K / 32) of x (M, K): of each row over each block."""
+    sums = np.zeros((x.shape[0], x.shape[1] // 32), x.dtype)
+    for i in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            sums[i, k // 32] += x[i, k]
+    return sums
+
+
 @kernel(parallel=True)
-def block_linear_kernel(out, x, sums, tiles, scale, offset):
-    """out (tiles, M, 64) = x (M, K) · Wᵀ, tile by tile; sums (M, K / 32) are those of x over each block."""
+def block_linear_kernel(out, x, tiles, scale, offset):
+    """out (tiles, M, 64) = x (M, K) · Wᵀ, tile by tile."""
+    sums = sums_of_blocks(x)
     if tiles.size < FEW:
         for t in range(tiles.shape[0]):
             multiply_tile(out[t], x, sums, tiles[t], scale[t], offset[t])
@@ -227,11 +238,10 @@ def transposed_chunks(weight: BlockWeight, dtype) -> Iterator[tuple[slice, np.nd
 class BlockLinear(Function):
     @staticmethod
     def forward(x, *, weight):
-        rows, (N, K) = np.ascontiguousarray(as_matrix(x)), weight.shape
+        rows, N = np.ascontiguousarray(as_matrix(x)), weight.shape[0]
         if len(rows) <= DIRECT_ROWS and use_kernel(x.dtype):
             tiled = np.empty((len(weight.tiles), len(rows), TILE), x.dtype)
-            sums = rows.reshape(len(rows), K // BLOCK, BLOCK).sum(axis=2)
-            block_linear_kernel(tiled, rows, sums, weight.tiles, weight.scale, weight.offset)
+            block_linear_kernel(tiled, rows, weight.tiles, weight.scale, weight.offset)
             out = tiled.transpose(1, 0, 2).reshape(len(rows), len(tiled) * TILE)[:, :N]
         else:
             out = np.empty((len(rows), N), x.dtype)

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import replacing
+from ..files import write_tensors
 from ..json_text import shortened
 from ..nn import Module
 from ..optim import Optimizer
@@ -135,14 +135,9 @@ def save_checkpoint(
 
 def _write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str], keep_as: str | os.PathLike | None):
     from safetensors import SafetensorError
-    from safetensors.numpy import save_file
 
     try:
-        with replacing(path, keep_as) as temporary:
-            temporary.touch()
-            mode = temporary.stat().st_mode
-            save_file(arrays, temporary, metadata)  # only its owner could read the file that it makes
-            temporary.chmod(mode)
+        write_tensors(path, arrays, metadata, keep_as)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OSError(

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..data.columns import required_text
 from ..data.examples import Example
-from ..files import read_json, write_json
+from ..files import read_json, write_json, write_tensors
 from ..hub import load_pretrained, save_pretrained
 from ..hub.gguf import is_gguf
 from ..json_text import shortened
@@ -77,9 +77,8 @@ def save_base(base: GPT | BERT | Llama, tokenizer: Tokenizer, folder: Path) -> N
 
 def save_head(fine_tuned: FineTuned, folder: Path) -> None:
     """Write what is the task's own into an existing folder: that of the base, or one in it for each task."""
-    from safetensors.numpy import save_file
-
-    save_file({name: parameter.data for name, parameter in fine_tuned.model.head.named_parameters()}, folder / HEAD)
+    arrays = {name: parameter.data for name, parameter in fine_tuned.model.head.named_parameters()}
+    write_tensors(folder / HEAD, arrays)
     facts = {"kind": fine_tuned.task.kind, "max_seq_len": fine_tuned.max_seq_len}
     write_json(folder / TASK, facts | {"settings": fine_tuned.task.settings()})
 
