@@ -27,7 +27,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "distributed.json"
-BATCH = 16  # the laptop preset's
+BATCH = 16
 ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 NO_OVERLAP = 1 << 40  # one bucket, which is full when the backward pass ends
 
@@ -53,14 +53,14 @@ class SilentRanks:
 
 
 def parts(batch_size: int, gpt2: bool = False) -> tuple:
-    """Model, batches and optimizer: of the laptop preset, or of GPT-2 small with a context of 512."""
+    """Model, batches and optimizer: of a small GPT, or of GPT-2 small with a context of 512."""
     import numpy as np
 
     from tinygrad_llm.data import RandomBatches
     from tinygrad_llm.models import GPT, GPTConfig
-    from tinygrad_llm.train import build_model, build_optimizer, preset
+    from tinygrad_llm.train import PretrainConfig, build_model, build_optimizer
 
-    config, V = preset("laptop"), 2048
+    config, V = PretrainConfig(), 2048
     if gpt2:
         V, T = 50257, 512
         sizes = {"n_layers": 12, "n_heads": 12, "d_model": 768}

@@ -96,11 +96,11 @@ def efficiency(model, n, network, cores, tokens=None, overlap=True) -> float:
 def models(found: dict) -> tuple[Model, Model]:
     step, gpt2 = found["step"], found["gpt2"]
     tokens = 16 * 128
-    laptop = (step["seconds"]["16"] - step["fixed_seconds"]) / tokens
+    small = (step["seconds"]["16"] - step["fixed_seconds"]) / tokens
     large = (gpt2["seconds"] - gpt2["fixed_seconds"]) / gpt2["tokens"]
-    sizes = (step["parameters"], 4, 192, 128, laptop, step["fixed_seconds"])
+    sizes = (step["parameters"], 4, 192, 128, small, step["fixed_seconds"])
     return (
-        Model("laptop preset", *sizes, tokens, tokens, 3.6, 0.05),
+        Model("small GPT", *sizes, tokens, tokens, 3.6, 0.05),
         Model("GPT-2 small", gpt2["parameters"], 12, 768, 1024, large, gpt2["fixed_seconds"], 8192, 524288, 3.3, 0.4),
     )
 
@@ -203,7 +203,7 @@ def measured_ranks(found: dict) -> str:
 def page(found: dict) -> str:
     both = models(found)
     machine, overlap, step = found["machine"], found["overlap"], found["step"]["seconds"]
-    laptop, gpt2 = both
+    small, gpt2 = both
     thread = found.get("overlap, progress thread", overlap)
     values = {
         "processor": machine["processor"],
@@ -221,15 +221,15 @@ def page(found: dict) -> str:
         "after_median": f"{overlap['after']['exposed']['median']:.0f}",
         "during_median": f"{overlap['during']['exposed']['median']:.0f}",
         "buckets": overlap["buckets"],
-        "megabytes": f"{4 * laptop.parameters / 1e6:.1f}",
-        "last": f"{1 - 4 * 2048 * 192 / (4 * laptop.parameters):.0%}",
-        "laptop_step": seconds(laptop.compute(laptop.tokens, 2)),
+        "megabytes": f"{4 * small.parameters / 1e6:.1f}",
+        "last": f"{1 - 4 * 2048 * 192 / (4 * small.parameters):.0%}",
+        "small_step": seconds(small.compute(small.tokens, 2)),
         "gpt2_step": seconds(gpt2.compute(gpt2.tokens, 2)),
-        "laptop_fixed": seconds(laptop.fixed_seconds),
+        "small_fixed": seconds(small.fixed_seconds),
         "gpt2_fixed": seconds(gpt2.fixed_seconds),
-        "laptop_critical": number(laptop.critical_batch),
+        "small_critical": number(small.critical_batch),
         "gpt2_critical": number(gpt2.critical_batch),
-        "laptop_table": growing_batch(laptop, 2),
+        "small_table": growing_batch(small, 2),
         "gpt2_table": growing_batch(gpt2, 2),
         "gpt2_fast": growing_batch(gpt2, 32),
         "fixed": fixed_batch(both),

@@ -25,7 +25,7 @@ from tinygrad_llm.school import figure_path, save_figure, show_figure
 from tinygrad_llm.text import BPETokenizer
 from tinygrad_llm.train import language_modelling
 from tinygrad_llm.train.distributed import DataParallel, share_of
-from tinygrad_llm.train.scaling_law import NAMES, ScalingLaw, fit_scaling_law
+from tinygrad_llm.train.scaling_law import ScalingLaw, fit_scaling_law
 from tinygrad_llm.train.scaling_plan import SCALING, choose, sized
 from tinygrad_llm.train.scaling_runs import Text, make_run, measured_speed, processor_seconds
 
@@ -83,7 +83,7 @@ assert (round(2.1 / 3, 6), round(floored, 2), 2 + 100 / 1e8**0.5) == (0.7, 1.47,
 n, d = (each.ravel() for each in np.meshgrid([5e4, 1e5, 2e5, 4e5], [1e5, 2e5, 4e5]))
 losses = paper.loss(n, d)
 found = fit_scaling_law(n, d, losses, rng=rng, n_resamples=1)  # stop here
-assert all(np.isclose(getattr(found.law, name), getattr(paper, name), rtol=1e-3) for name in NAMES)
+assert all(np.isclose(getattr(found.law, name), getattr(paper, name), rtol=1e-3) for name in found.names)
 lined = 1000 / d**0.5  # where E = A = 0 a line is right, and both ways agree
 assert np.isclose(fit_scaling_law(n, d, lined, rng=rng).law.loss(1e6, 1e7), line_v1(d, lined, at=1e7), rtol=2e-3)
 
@@ -117,7 +117,7 @@ n, d, losses = (np.array([getattr(run, name) for run in runs], float) for name i
 fit, speed = fit_scaling_law(n, d, losses, rng=rng), measured_speed(runs)
 line_off = np.std(np.log(losses / line_v1(n * d, losses, at=n * d)))
 print(f"runs are off the law by {fit.spread:.1%}, off the line by {line_off:.1%}")
-print("\n".join(f"  {name} = {fit.interval(name)}" for name in NAMES), *fit.warnings(), sep="\n")
+print("\n".join(f"  {name} = {fit.interval(name)}" for name in fit.names), *fit.warnings(), sep="\n")
 assert fit.spread < 0.015 < 0.025 < line_off
 
 n_larger, d_larger = n[3], 1020.0 * BATCH * T
@@ -292,7 +292,7 @@ save_figure("25_machines", figure)
 # 3. Gradients add up, by parts of the targets. A ring moves < 2 × their bytes: `mpiexec -n 4 tinygrad-llm pretrain`.
 #
 # - **What it costs.** Minutes for small runs, so that hours for the large one are not spent on the wrong size.
-# - **Where the real world differs.** Hundreds of runs, laws for batch and rate, models that are themselves cut up.
+# - **Where the real world differs.** Hundreds of runs; models cut up; other forms: `scale` tries `form="coupled"` too.
 # - **Further reading.** Kaplan et al., "Scaling Laws for Neural Language Models" (2020). Hoffmann et al., "Training
 #   Compute-Optimal Large Language Models" (2022). Li et al., "PyTorch Distributed" (2020).
 

@@ -16,7 +16,7 @@ from tinygrad_llm.cli.parser import config_fields, parse
 from tinygrad_llm.cli.scale_report import pretrain_command
 from tinygrad_llm.plots.scaling import scaling_plot
 from tinygrad_llm.train import preset, scaling_plan
-from tinygrad_llm.train.scaling_law import NAMES, fit_scaling_law
+from tinygrad_llm.train.scaling_law import best_scaling_law
 from tinygrad_llm.train.scaling_plan import SCALING, Speed, sized
 from tinygrad_llm.train.scaling_runs import load_runs, make_run, processor_seconds
 
@@ -84,7 +84,7 @@ def read(folder):
 
 def fitted(runs):
     columns = [[getattr(run, name) for run in runs] for name in ("n_parameters", "n_tokens", "loss")]
-    return fit_scaling_law(*columns, rng=np.random.default_rng(0))
+    return best_scaling_law(*columns, rng=np.random.default_rng(0))
 
 
 def test_a_grid_becomes_a_law_a_check_and_a_command(finished):
@@ -103,7 +103,8 @@ def test_a_grid_becomes_a_law_a_check_and_a_command(finished):
     assert f"measured {run.loss:.3f}, {'inside' if check['is_inside'] else 'outside'} the interval" in out
 
     fit, recommended = fitted(runs), found["recommended"]  # the law that is reported knows the check
-    for name in NAMES:
+    assert found["form"] == fit.form
+    for name in fit.names:
         assert found["law"][name]["value"] == pytest.approx(float(getattr(fit.law, name)))
     loss = fit.law.loss(recommended["n_parameters"], recommended["n_tokens"])
     assert recommended["loss"]["value"] == pytest.approx(loss)

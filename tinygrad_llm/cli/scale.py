@@ -26,7 +26,7 @@ from ..train import PretrainConfig, Run
 from ..train.available_memory import available_memory
 from ..train.memory import count_parameters, require_memory
 from ..train.run import OTHER_FOLDER
-from ..train.scaling_law import fit_scaling_law
+from ..train.scaling_law import ScalingFit, best_scaling_law
 from ..train.scaling_plan import MAX_EPOCHS, SCALING, Plan, Speed, choose, n_tokens, plan_grid
 from ..train.scaling_runs import (
     Clock,
@@ -245,9 +245,9 @@ def _check(study: Study, interrupt: Interrupt, console: Console) -> Check | None
     return Check(predicted, next(run for run in study.finished() if run.is_of(chosen.config)), times)
 
 
-def _fit(runs: Sequence[FinishedRun]):
+def _fit(runs: Sequence[FinishedRun]) -> ScalingFit:
     columns = ([getattr(run, name) for run in runs] for name in ("n_parameters", "n_tokens", "loss"))
-    return fit_scaling_law(*columns, rng=np.random.default_rng(0))
+    return best_scaling_law(*columns, rng=np.random.default_rng(0))
 
 
 def _findings(study: Study, check: Check | None, target_minutes: float) -> Findings:

@@ -22,11 +22,16 @@ from ..train import PretrainConfig
 from ..train.memory import count_parameters
 from ..train.metrics import bits_per_byte
 from ..train.recipes import LAPTOP
-from ..train.scaling_law import NAMES, ScalingFit
+from ..train.scaling_law import ScalingFit
 from ..train.scaling_plan import REACH, Choice, Speed, sized
 from ..train.scaling_runs import FinishedRun, Text
 from .display import duration
 from .train import say
+
+FORMULAS = {
+    "sum": "L(N, D) = E + A / N^alpha + B / D^beta",
+    "coupled": "L(N, D) = (A / N^alpha + B / D^beta)^gamma",
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,8 @@ def report(found: Findings, folder: Path, console: Console) -> None:
     """Show all, and write scale.json and scale.png."""
     console.print(_runs_table(found))
     law, fit = found.fit.law, found.fit
-    say(console, "L(N, D) = E + A / N^alpha + B / D^beta: N all parameters, D tokens read, L nats per held-out token")
-    for name in NAMES:
+    say(console, f"{FORMULAS[fit.form]}: N all parameters, D tokens read, L nats per held-out token")
+    for name in fit.names:
         interval = fit.interval(name)
         number = "{:.3f}" if name not in "AB" else "{:.3g}"
         shown = (number.format(each) for each in (interval.value, interval.low, interval.high))
@@ -174,7 +179,8 @@ def _recommend(found: Findings, console: Console) -> None:
 def _as_dict(found: Findings) -> dict[str, Any]:
     fit, chosen, check = found.fit, found.chosen, found.check
     return {
-        "law": {name: fit.interval(name).as_dict() for name in NAMES},
+        "form": fit.form,
+        "law": {name: fit.interval(name).as_dict() for name in fit.names},
         "spread": fit.spread,
         "rehearsal": fit.rehearsal(),
         "runs": [
