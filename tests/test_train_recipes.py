@@ -183,7 +183,7 @@ def test_a_bert_changes_a_preset_and_what_is_given_changes_that():
     assert (bert.tokenizer, bert.optimizer, bert.learning_rate) == ("wordpiece", "muon", 1e-3)
     assert bert.override(steps=7, optimizer="adamw").override(model="bert").optimizer == "adamw"
     assert preset("debug").override(model="bert", optimizer="adamw", learning_rate=2e-3).learning_rate == 2e-3
-    expected = BERTConfig(100, 128, 2, 4, 6, 96, d_ff=384, dropout=0.0)
+    expected = BERTConfig(100, 128, 2, 4, 4, 96, d_ff=384, dropout=0.0, init_std=0.05)
     model = build_model(bert, 100)
     assert type(model) is BERT
     assert model.config == model_config(bert, 100) == expected

@@ -43,7 +43,7 @@ EXAMPLES = {
         mpiexec -n 4 tinygrad-llm pretrain                       four processes, which share each batch
         tinygrad-llm pretrain --tensorboard                      to watch it by: tensorboard --logdir runs
         tinygrad-llm pretrain --resume runs/laptop-1             go on after Ctrl-C
-        tinygrad-llm pretrain --resume runs/laptop-1 --steps 3000""",
+        tinygrad-llm pretrain --resume runs/laptop-1 --steps 8000""",
     "scale": """\
         tinygrad-llm scale                                       ten minutes for a law, and what to do with thirty
         tinygrad-llm scale --minutes 20 --target-minutes 240 --corpus my_book.txt

@@ -33,16 +33,9 @@ FORWARD_SHARE = 1 / 3  # of a training step's time: to evaluate a token takes so
 MAX_EPOCHS = 4.0  # a text read so often teaches almost as much as new text (Muennighoff et al. 2023, section 6)
 REACH = 4.0  # a size is recommended up to so many times the largest that was run
 
-# All sizes learn alike: Muon's steps have one length at every width, so one rate suits all of them. The rates were
-# found by trial on two sizes of the embedded corpus. Falling to 0, so that each run is the best of its length.
-SCALING = LAPTOP.override(
-    batch_size=8,
-    optimizer="muon",
-    learning_rate=2e-2,
-    min_learning_rate=0.0,
-    schedule="linear",
-    init_std=0.05,
-)
+# All sizes learn alike: Muon's steps have one length at every width, so one rate suits all of them. It was found by
+# trial on two sizes of the embedded corpus. It falls to 0, so that each run is the best of its length.
+SCALING = LAPTOP
 
 
 def sized(config: PretrainConfig, n_heads: int) -> PretrainConfig:
