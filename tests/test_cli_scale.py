@@ -95,7 +95,7 @@ def test_a_grid_becomes_a_law_a_check_and_a_command(finished):
     assert len(runs) == len(grid) + 1 == len(found["runs"])
 
     check, run, fit = found["check"], runs[-1], fitted(grid)
-    predicted = fit.predict(run.n_parameters, run.n_tokens, at_least_off=fit.rehearsal())
+    predicted = fit.predict(run.n_parameters, run.n_tokens, beyond=True)
     assert check["predicted"]["value"] == pytest.approx(predicted.value)  # by the grid alone
     assert check["measured"] == run.loss
     assert check["is_inside"] == (predicted.low <= run.loss <= predicted.high)

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from tinygrad_llm.train.scaling_law import EXPONENTS, FORMS, ScalingLaw, _log_loss, best_scaling_law, fit_scaling_law
+from tinygrad_llm.train.scaling_law import (
+    BEYOND,
+    EXPONENTS,
+    FORMS,
+    ScalingLaw,
+    _log_loss,
+    best_scaling_law,
+    fit_scaling_law,
+)
 
 LAW = ScalingLaw(E=2.0, A=300.0, alpha=0.45, B=800.0, beta=0.5)
 COUPLED = ScalingLaw(E=0.0, A=9e4, alpha=0.6, B=8e4, beta=0.5, gamma=0.3)
@@ -83,12 +91,19 @@ def test_a_rehearsal_tells_of_a_law_of_the_wrong_form():
     assert fit().rehearsal() < 1e-6
     bent = LAW.loss(N, D) * (N * D) ** -0.02 * np.exp(-0.01 * (np.log(N * D / 1e11)) ** 2)  # falls ever faster
     found = fit_scaling_law(N, D, bent, rng=np.random.default_rng(0), n_resamples=100)
-    assert found.rehearsal() > 2 * found.spread
-    plain, wide = found.predict(1e6, 2e6), found.predict(1e6, 2e6, at_least_off=found.rehearsal())
+    assert found.rehearsal() > max(2 * found.spread, BEYOND)
+    plain, wide = found.predict(1e6, 2e6), found.predict(1e6, 2e6, beyond=True)
     assert plain.value == wide.value
     assert wide.low < plain.low < plain.high < wide.high
     few = fit_scaling_law(N[::2], D[::2], bent[::2], rng=np.random.default_rng(0), n_resamples=10)
     assert few.rehearsal() == 0  # six of eight runs would be left
+
+
+def test_beyond_all_runs_a_law_is_as_far_off_as_laws_have_been():
+    quiet = fit(noise=0.001)
+    assert quiet.rehearsal() < BEYOND
+    interval = quiet.predict(1e6, 2e6, beyond=True)
+    assert 2.5 * BEYOND < (interval.high - interval.low) / interval.value < 5 * BEYOND  # 3.9 if it were normal
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -234,7 +234,7 @@ def _check(study: Study, interrupt: Interrupt, console: Console) -> Check | None
         say(console, "no run larger than those of the grid fits into the time left, so the law stays unchecked")
         return None
     require_memory(chosen.config, vocab_size, available_memory())
-    predicted = fit.predict(chosen.n_parameters, chosen.n_tokens, at_least_off=fit.rehearsal())
+    predicted = fit.predict(chosen.n_parameters, chosen.n_tokens, beyond=True)
     times = chosen.compute / 6 / most
     say(
         console, f"check: {chosen.n_parameters:,} parameters, {chosen.n_tokens:,} tokens, {times:.1f} times the compute"

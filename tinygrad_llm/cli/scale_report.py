@@ -66,8 +66,7 @@ class Findings:
     @cached_property
     def expected(self) -> Interval:
         """The loss of the recommended run."""
-        off = self.fit.rehearsal()
-        return self.fit.predict(self.chosen.n_parameters, self.chosen.n_tokens, at_least_off=off)
+        return self.fit.predict(self.chosen.n_parameters, self.chosen.n_tokens, beyond=True)
 
     @property
     def command(self) -> str:

@@ -30,6 +30,7 @@ from ..evaluate.intervals import Interval
 FORMS = {"sum": ("E", "A", "alpha", "B", "beta"), "coupled": ("A", "alpha", "B", "beta", "gamma")}  # their unknowns
 N_UNKNOWN, EXPONENTS = 5, (0.02, 2.0)  # exponents: the lowest and the highest
 HUBER = 0.01  # relative errors beyond it count linearly; 0.001 in the paper, which had 400 runs and little noise
+BEYOND = 0.014  # checks of 1.8 to 3.5 times the compute were off by this (root mean square of 4), rehearsals by a half
 N_STEPS, N_STALLED = 300, 8  # at most so many steps; or until none has lowered any cost so many times
 
 
@@ -114,15 +115,11 @@ class ScalingFit:
         foretold = fit.law.loss(self.n_parameters[dearest], self.n_tokens[dearest])
         return float(np.sqrt(np.mean(np.log(self.losses[dearest] / foretold) ** 2)))
 
-    def predict(
-        self, n_parameters: float, n_tokens: float, confidence: float = 0.95, at_least_off: float = 0.0
-    ) -> Interval:
-        """The loss of one new run: uncertain are the law, and how far a run is off the law.
-
-        Runs are taken to be off by their `spread`, or by `at_least_off`, where that is more: give `rehearsal()` for a
-        run larger than all that were made.
-        """
-        wider = max(at_least_off / self.spread, 1.0) if self.spread > 0 else 1.0
+    def predict(self, n_parameters: float, n_tokens: float, confidence: float = 0.95, beyond: bool = False) -> Interval:
+        """The loss of one new run: uncertain are the law, and how far a run is off the law, which is the others'
+        `spread`; or where it is `beyond` all of them, the `rehearsal` or `BEYOND` if that is more."""
+        off = max(self.spread, self.rehearsal(), BEYOND) if beyond else self.spread
+        wider = off / self.spread if self.spread > 0 else 1.0
         losses = self.resampled.loss(n_parameters, n_tokens) * np.exp(wider * self.noise)
         return _interval(self.law.loss(n_parameters, n_tokens), losses, confidence)
 
