@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_llm.ops.attention_layout import (
@@ -63,6 +64,8 @@ def test_any_layout_is_read_as_it_is(layout):
     heads = as_heads(x, Options((B, H), H, 1.0))
     np.testing.assert_array_equal(read(heads, B, H, T), x)
     assert np.shares_memory(heads.rows, x) == in_place
+    if in_place:
+        assert byte_bounds(heads.rows)[1] == byte_bounds(x)[1], "no row that belongs to others"
     assert heads.rows.flags.writeable
     assert heads.rows.dtype == x.dtype
 
