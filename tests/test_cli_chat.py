@@ -183,10 +183,16 @@ def test_through_a_pipe(folder, monkeypatch, tmp_path):
     assert [message["role"] for message in messages] == ["system", "user", "assistant"]
 
 
+def heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_in_a_terminal(folder):
     command = f"{sys.executable} -m tinygrad_llm.cli chat --from {folder} --max-new-tokens 5"
     environment = os.environ | {"TERM": "dumb"}
-    child = pexpect.spawn(command, encoding="utf-8", timeout=120, env=environment, codec_errors="replace")
+    options = {"encoding": "utf-8", "codec_errors": "replace", "timeout": 120}
+    # what a shell runs in the background ignores Ctrl-C, and so does all that it starts
+    child = pexpect.spawn(command, env=environment, preexec_fn=heed_interrupts, **options)
     child.expect_exact("of weights; /help shows what you can do")
     child.expect_exact(PROMPT)
     child.sendline("hello")
