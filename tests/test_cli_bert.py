@@ -21,11 +21,6 @@ BERT_RUN = ("--model", "bert", "--vocab-size", "100")
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory, text):
     """The folder of a finished run and what was printed."""
     folder = tmp_path_factory.mktemp("runs") / "my bert"

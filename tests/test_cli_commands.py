@@ -21,11 +21,6 @@ from tinygrad_llm.train import StepInfo
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("runs") / "bpe"
     pretrain(folder, text, "--tokenizer", "bpe", "--vocab-size", "300")

@@ -6,28 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from cli_runs import TINY, call, file_size_limit, pretrain, read_log, write_text
+from cli_runs import TINY, call, file_size_limit, pretrain, read_log
 from safetensors.numpy import save_file
 
 from tinygrad_llm.train import load_checkpoint
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, text):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    pretrain(folder, text)
-    return folder
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    """A copy of a finished run, to be damaged."""
-    return shutil.copytree(finished, tmp_path / "run")
 
 
 def refused(*argv) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runs import call, pretrain, write_text
+from cli_runs import call, pretrain
 
 from tinygrad_llm.applications import fill_mask
 from tinygrad_llm.hub import load_pretrained
@@ -14,11 +14,6 @@ from tinygrad_llm.train import open_run
 
 PRETRAINED = Path(__file__).parents[1] / "lessons" / "pretrained"
 TEXT = "Line 3 says that [MASK] is the [MASK] of 3."
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from cli_runs import assert_resume_equals_uninterrupted, call, pretrain, read_log, write_text
+from cli_runs import assert_resume_equals_uninterrupted, call, pretrain, read_log
 
 from tinygrad_llm.generate import generate_naive
 from tinygrad_llm.models import GPT, Llama
 from tinygrad_llm.train import open_run
 
 LLAMA = ("--model", "llama", "--n-kv-heads", "1")
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
 
 
 @pytest.fixture(scope="module")

@@ -11,18 +11,13 @@ import zlib
 
 import numpy as np
 import pytest
-from cli_runs import TINY, call, pretrain, read_log, write_text
+from cli_runs import TINY, call, pretrain, read_log
 from matplotlib.image import imread
 
 from tinygrad_llm.data import open_tokens, read_token_header
 from tinygrad_llm.train import evaluate, load_checkpoint, open_run
 
 COMMAND = [sys.executable, "-m", "tinygrad_llm.cli"]
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import TINY, call, pretrain, read_log, write_text
+from cli_runs import TINY, call, read_log
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -24,23 +23,6 @@ from tinygrad_llm.lock import LOCK_NAME, is_locked
 from tinygrad_llm.train import load_checkpoint
 
 CALLS = ("os.fsync", "os.link", "os.replace", "os.unlink", "os.rmdir", "os.mkdir")
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, text):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    pretrain(folder, text)
-    return folder
-
-
-@pytest.fixture
-def run(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "run")
 
 
 class Killed(BaseException):
@@ -173,6 +155,8 @@ def test_who_can_read_a_text_can_read_tensors(tmp_path):
 def test_the_newest_checkpoint_and_the_one_before_are_kept(finished):
     steps = [load_checkpoint(finished / f"{name}.safetensors").step for name in ("last", "previous")]
     assert steps == [6, 3]
+    modes = {(finished / name).stat().st_mode & 0o777 for name in ("last.safetensors", "config.json")}
+    assert len(modes) == 1, "who can read the settings can read the weights"
 
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing"])

@@ -88,20 +88,20 @@ def test_intervals_grow_with_noise_and_distance():
 
 
 def test_a_rehearsal_tells_of_a_law_of_the_wrong_form():
-    assert fit().rehearsal() < 1e-6
+    assert fit().rehearsal < 1e-6
     bent = LAW.loss(N, D) * (N * D) ** -0.02 * np.exp(-0.01 * (np.log(N * D / 1e11)) ** 2)  # falls ever faster
     found = fit_scaling_law(N, D, bent, rng=np.random.default_rng(0), n_resamples=100)
-    assert found.rehearsal() > max(2 * found.spread, BEYOND)
+    assert found.rehearsal > max(2 * found.spread, BEYOND)
     plain, wide = found.predict(1e6, 2e6), found.predict(1e6, 2e6, beyond=True)
     assert plain.value == wide.value
     assert wide.low < plain.low < plain.high < wide.high
     few = fit_scaling_law(N[::2], D[::2], bent[::2], rng=np.random.default_rng(0), n_resamples=10)
-    assert few.rehearsal() == 0  # six of eight runs would be left
+    assert few.rehearsal == 0  # six of eight runs would be left
 
 
 def test_beyond_all_runs_a_law_is_as_far_off_as_laws_have_been():
     quiet = fit(noise=0.001)
-    assert quiet.rehearsal() < BEYOND
+    assert quiet.rehearsal < BEYOND
     interval = quiet.predict(1e6, 2e6, beyond=True)
     assert 2.5 * BEYOND < (interval.high - interval.low) / interval.value < 5 * BEYOND  # 3.9 if it were normal
 

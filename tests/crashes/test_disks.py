@@ -41,11 +41,6 @@ def mounted(folder: Path, options: str):
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
-
-
-@pytest.fixture(scope="module")
 def whole(tmp_path_factory, text):
     """A run that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole") / "run"

@@ -8,17 +8,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from cli_runs import TINY, call, pretrain, write_text
+from cli_runs import TINY, call, pretrain
 
 from tinygrad_llm import lock
 from tinygrad_llm.lock import LOCK_NAME, Lock
 
 BERT = Path(__file__).parents[2] / "lessons" / "pretrained" / "bert"
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return write_text(tmp_path_factory.mktemp("corpus") / "text.txt")
 
 
 @pytest.fixture

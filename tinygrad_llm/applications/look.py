@@ -135,12 +135,8 @@ def _checked(model, ids: Sequence[int] | np.ndarray, n_new: int, top: int) -> np
 
 def _log_probabilities(model: GPT | Llama | BERT, x: Tensor) -> np.ndarray:
     """(T, V): what the model's end makes of x (1, T, C), which a block gave."""
-    if isinstance(model, BERT):
-        scores = model.masked_lm_logits(x)  # its blocks end with a norm
-    elif getattr(model, "head", None) is not None:
-        scores = model.head(model.norm(x))
-    else:
-        scores = model.token_embedding.as_linear(model.norm(x))
+    # a BERT's blocks end with a norm
+    scores = model.masked_lm_logits(x) if isinstance(model, BERT) else model.scores(model.norm(x))
     return F.log_softmax(scores, dim=-1).data[0]
 
 

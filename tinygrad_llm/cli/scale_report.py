@@ -103,7 +103,7 @@ def report(found: Findings, folder: Path, console: Console) -> None:
     say(console, f"runs are off the law by {100 * fit.spread:.2f} % (standard deviation)")
     say(
         console,
-        f"fitted to the cheaper runs alone, it foretells the dearest quarter {100 * fit.rehearsal():.1f} % off",
+        f"fitted to the cheaper runs alone, it foretells the dearest quarter {100 * fit.rehearsal:.1f} % off",
     )
     exponent = law.beta / (law.alpha + law.beta)
     say(
@@ -181,7 +181,7 @@ def _as_dict(found: Findings) -> dict[str, Any]:
         "form": fit.form,
         "law": {name: fit.interval(name).as_dict() for name in fit.names},
         "spread": fit.spread,
-        "rehearsal": fit.rehearsal(),
+        "rehearsal": fit.rehearsal,
         "runs": [
             dataclasses.asdict(run) | {"fitted": float(fit.law.loss(run.n_parameters, run.n_tokens))}
             for run in found.runs

@@ -89,7 +89,11 @@ class GPT(Module):
 
         Raises ValueError where the context is longer than max_seq_len, IndexError for ids outside the vocabulary.
         """
-        return self.token_embedding.as_linear(self.hidden(ids, cache))
+        return self.scores(self.hidden(ids, cache))
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """(…, C) -> (…, V)."""
+        return self.token_embedding.as_linear(hidden)
 
     def loss(
         self, ids: Tensor | np.ndarray, targets: Tensor | np.ndarray, documents: np.ndarray | None = None
@@ -118,7 +122,7 @@ class GPT(Module):
 
     def next_token_logits(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """Scores (B, V) of the token after the last one only: what generation needs."""
-        return self.token_embedding.as_linear(self.hidden(ids, cache)[:, -1])
+        return self.scores(self.hidden(ids, cache)[:, -1])
 
     def new_cache(self, batch_size: int) -> KVCache:
         c = self.config

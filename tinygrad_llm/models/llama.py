@@ -114,9 +114,9 @@ class Llama(Module):
 
         Raises ValueError where the context is longer than max_seq_len, IndexError for ids outside the vocabulary.
         """
-        return self._scores(self.hidden(ids, cache))
+        return self.scores(self.hidden(ids, cache))
 
-    def _scores(self, hidden: Tensor) -> Tensor:
+    def scores(self, hidden: Tensor) -> Tensor:
         """(…, C) -> (…, V)."""
         return self.token_embedding.as_linear(hidden) if self.head is None else self.head(hidden)
 
@@ -140,7 +140,7 @@ class Llama(Module):
 
     def next_token_logits(self, ids: Tensor | np.ndarray, cache: KVCache | None = None) -> Tensor:
         """Scores (B, V) of the token after the last one only: what generation needs."""
-        return self._scores(self.hidden(ids, cache)[:, -1])
+        return self.scores(self.hidden(ids, cache)[:, -1])
 
     def new_cache(self, batch_size: int) -> KVCache:
         c = self.config

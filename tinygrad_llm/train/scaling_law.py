@@ -21,6 +21,7 @@ Wright 2006, section 10.3). All its starts, and all resamples of the bootstrap, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -98,6 +99,7 @@ class ScalingFit:
             raise ValueError(f"this scaling law has {', '.join(self.names)}, no {name!r}")
         return _interval(getattr(self.law, name), getattr(self.resampled, name), confidence)
 
+    @cached_property
     def rehearsal(self) -> float:
         """How far the law is off where it is fitted to the cheaper runs alone and foretells the dearest quarter: root
         mean square, in log L. 0 where too few runs or sizes would be left to fit.
@@ -118,7 +120,7 @@ class ScalingFit:
     def predict(self, n_parameters: float, n_tokens: float, confidence: float = 0.95, beyond: bool = False) -> Interval:
         """The loss of one new run: uncertain are the law, and how far a run is off the law, which is the others'
         `spread`; or where it is `beyond` all of them, the `rehearsal` or `BEYOND` if that is more."""
-        off = max(self.spread, self.rehearsal(), BEYOND) if beyond else self.spread
+        off = max(self.spread, self.rehearsal, BEYOND) if beyond else self.spread
         wider = off / self.spread if self.spread > 0 else 1.0
         losses = self.resampled.loss(n_parameters, n_tokens) * np.exp(wider * self.noise)
         return _interval(self.law.loss(n_parameters, n_tokens), losses, confidence)
@@ -190,7 +192,7 @@ def best_scaling_law(
     """In the form that foretells the dearest quarter better from the others, or where these are too few for that, is
     nearer to all. Raises as `fit_scaling_law` does."""
     fits = [fit_scaling_law(n_parameters, n_tokens, losses, rng=rng, form=form) for form in FORMS]
-    return min(fits, key=lambda fit: (fit.rehearsal(), fit.spread))
+    return min(fits, key=lambda fit: (fit.rehearsal, fit.spread))
 
 
 def _checked(n_parameters, n_tokens, losses) -> list[np.ndarray]:
